@@ -1,0 +1,46 @@
+# make demo   answers the paper's question on the synthetic fundus set
+# make test   runs every test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test doctest lint format benchmark clean
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest --durations=10
+
+doctest: $(VENV)/installed-test
+	$(BIN)/python -m pytest --doctest-modules transfusion_tf datasets
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/installed-test
+	$(BIN)/python -m tests.benchmarks.training
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+# An environment is made anew whenever what it is made from has changed.
+$(VENV)/created: setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "transfusion_tf needs Python 3.11, 3.12 or 3.13. Received: PYTHON=$(PYTHON), which is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 demo"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments (no ensurepip). On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed-%: $(VENV)/created
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""tfds builders, installed and imported as `transfusion_datasets`."""

@@ -1,0 +1,19 @@
+"""What all tests share: CPU only, quiet TensorFlow, the sample data's place."""
+
+import os
+import pathlib
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> pathlib.Path:
+    """The directory of real images, or a skip with the reason."""
+    path = os.environ.get("TRANSFUSION_SAMPLE_DATA")
+    if not path:
+        pytest.skip("$TRANSFUSION_SAMPLE_DATA is not set: no real images here")
+    return pathlib.Path(path)
