@@ -1,0 +1,35 @@
+"""The run directory: its files, written atomically, on disk or object stores.
+
+Every file that another stage reads is written under another name first and
+then renamed, so that a file under its final name is complete.
+"""
+
+from transfusion_tf.records.files import (
+    read_json,
+    read_jsonl,
+    read_npz,
+    write_bytes,
+    write_json,
+    write_jsonl,
+    write_npz,
+    write_text,
+)
+from transfusion_tf.records.run_directory import (
+    SCHEMA_VERSION,
+    RunDirectory,
+    check_writable,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "RunDirectory",
+    "check_writable",
+    "read_json",
+    "read_jsonl",
+    "read_npz",
+    "write_bytes",
+    "write_json",
+    "write_jsonl",
+    "write_npz",
+    "write_text",
+]

@@ -1,0 +1,168 @@
+"""What a run leaves behind, and the lock that keeps a second process out."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from etils import epath
+
+from transfusion_tf.records import files
+
+SCHEMA_VERSION = 1
+
+
+class RunDirectory:
+    """The files of one run.
+
+    | file | what |
+    |---|---|
+    | `config.json` | what was asked, versions, split hashes |
+    | `initialization.json` | what each variable got |
+    | `metrics.jsonl` | one object per logged step |
+    | `predictions_<split>.npz` | example id, patient, label, score |
+    | `checkpoints/weights_<step>.weights.h5` | step 0, those asked for, last |
+    | `checkpoints/resume/` | what an interrupted run goes on from |
+    | `result.json` | the end; its presence marks the run as finished |
+
+    Attributes:
+        path: The directory.
+    """
+
+    def __init__(self, path: epath.PathLike):
+        """Names the directory; nothing is made or read yet."""
+        self.path = epath.Path(path)
+
+    @property
+    def config_path(self) -> epath.Path:
+        """Where the configuration stands."""
+        return self.path / "config.json"
+
+    @property
+    def initialization_path(self) -> epath.Path:
+        """Where the weight records stand."""
+        return self.path / "initialization.json"
+
+    @property
+    def metrics_path(self) -> epath.Path:
+        """Where the metrics stand."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result_path(self) -> epath.Path:
+        """Where the result stands once the run is finished."""
+        return self.path / "result.json"
+
+    @property
+    def resume_path(self) -> epath.Path:
+        """Where the checkpoints to resume from stand."""
+        return self.path / "checkpoints" / "resume"
+
+    def weights_path(self, step: int) -> epath.Path:
+        """Where the weights of a step stand, if they were kept."""
+        return self.path / "checkpoints" / f"weights_{step}.weights.h5"
+
+    def predictions_path(self, split: str) -> epath.Path:
+        """Where the predictions on a split stand."""
+        return self.path / f"predictions_{split}.npz"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.result_path.exists()
+
+    def config(self) -> dict[str, Any]:
+        """Reads `config.json`."""
+        return self._read(self.config_path)
+
+    def result(self) -> dict[str, Any]:
+        """Reads `result.json`."""
+        return self._read(self.result_path)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Reads `metrics.jsonl`; empty where nothing was logged yet."""
+        if not self.metrics_path.exists():
+            return []
+        return files.read_jsonl(self.metrics_path)
+
+    def _read(self, path: epath.Path) -> dict[str, Any]:
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{os.fspath(self.path)!r} holds no {path.name}. It is no "
+                "run directory, or its run is not finished. Name a finished "
+                "run, or finish it by repeating its command."
+            )
+        content = files.read_json(path)
+        _check_schema(path, content)
+        return content
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes out of the directory while it is written.
+
+        The operating system frees the lock of a dead process by itself. An
+        object store has no locks: there nothing is locked.
+
+        Raises:
+            RuntimeError: If another process holds the lock.
+        """
+        check_writable(self.path)
+        if "://" in os.fspath(self.path):
+            yield
+            return
+        with open(os.fspath(self.path / "lock"), "a+") as handle:
+            _acquire(handle, self.path)
+            yield
+
+
+def check_writable(directory: epath.PathLike) -> None:
+    """Makes a directory and checks that files can be written into it.
+
+    Raises:
+        OSError: If not; before anything else was done.
+
+    Example:
+
+    >>> check_writable("/proc/nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    OSError: Cannot write into '/proc/nowhere'...
+    """
+    directory = epath.Path(directory)
+    probe = directory / f".writable.{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            f"Cannot write into {os.fspath(directory)!r}. Received: {error}. "
+            "Name a directory that you may write to."
+        ) from error
+
+
+def _acquire(handle: IO[str], path: epath.Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        raise RuntimeError(
+            f"{os.fspath(path)!r} is in use by another process. Received: "
+            f"{handle.read().strip() or 'a lock without a name'}. Wait for "
+            "that process, stop it, or choose another directory."
+        ) from None
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    handle.flush()
+
+
+def _check_schema(path: epath.Path, content: Mapping[str, Any]) -> None:
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{os.fspath(path)!r} was written with another schema. Received: "
+            f"schema_version={version}. This version of transfusion_tf reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it, or run again."
+        )
