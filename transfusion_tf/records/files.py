@@ -22,7 +22,6 @@ def write_bytes(path: epath.PathLike, content: bytes) -> None:
             Nothing is left under `path` that was not there before.
 
     Example:
-
     >>> import tempfile
     >>> path = epath.Path(tempfile.mkdtemp()) / "a" / "b.bin"
     >>> write_bytes(path, b"abc")
@@ -72,7 +71,8 @@ def write_jsonl(path: epath.PathLike, rows: Iterable[Any]) -> None:
 def write_npz(path: epath.PathLike, **arrays: np.ndarray) -> None:
     """Writes arrays as a compressed NPZ, atomically; see `write_bytes`."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    # NumPy's stubs take every keyword for `allow_pickle`.
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 

@@ -124,7 +124,6 @@ def check_writable(directory: epath.PathLike) -> None:
         OSError: If not; before anything else was done.
 
     Example:
-
     >>> check_writable("/proc/nowhere")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
