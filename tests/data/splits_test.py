@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.data.fake_splits import fake_split
+from transfusion_tf import data
+
+
+def write_image(path, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full([4, 4, 3], value, np.uint8)
+    path.write_bytes(tf.io.encode_jpeg(pixels).numpy())
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    for place, name in enumerate(["cat", "dog"]):
+        for number in range(40):
+            write_image(tmp_path / name / f"{number}.jpg", 100 * place)
+    return tmp_path
+
+
+def test_class_folders_are_split_without_loss_or_overlap(class_folders):
+    task = data.task(f"folder:{class_folders}")
+    assert task.classes == ("cat", "dog")
+    splits = [data.open_split(task, name) for name in data.SPLIT_NAMES]
+    names = np.concatenate([split.image_ids for split in splits])
+    assert len(set(names)) == len(names) == 80
+    data.check_patients_disjoint(splits)
+    for split in splits:
+        expected = [int(name.startswith("dog")) for name in split.image_ids]
+        np.testing.assert_array_equal(split.labels, expected)
+
+
+def test_given_folders_are_kept_and_validation_is_taken_from_train(tmp_path):
+    for split, count in [("train", 60), ("test", 5)]:
+        for name in ("cat", "dog"):
+            for number in range(count):
+                write_image(tmp_path / split / name / f"{number}.jpg")
+    task = data.task(f"folder:{tmp_path}")
+    sizes = {
+        name: data.open_split(task, name).num_examples
+        for name in data.SPLIT_NAMES
+    }
+    assert sizes["test"] == 10
+    assert sizes["train"] + sizes["validation"] == 120
+    assert 0 < sizes["validation"] < 30
+
+
+def test_the_sample_photographs_are_counted(sample_data):
+    # ../shared/data/README.md of the sample: 1,000 and 200 of each class.
+    task = data.task(f"folder:{sample_data / 'cifar10_jpeg'}")
+    assert task.num_outputs == 10
+    test = data.open_split(task, "test")
+    assert np.bincount(test.labels).tolist() == [200] * 10
+
+
+def test_a_damaged_image_is_named_before_training(class_folders):
+    damaged = class_folders / "dog" / "17.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    task = data.task(f"folder:{class_folders}")
+    with pytest.raises(ValueError, match=r"cannot be decoded.*dog/17\.jpg"):
+        for name in data.SPLIT_NAMES:
+            data.open_split(task, name)
+
+
+def test_a_directory_without_classes_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="0 class folders were found"):
+        data.task(f"folder:{tmp_path}")
+    with pytest.raises(FileNotFoundError, match="0 class folders were found"):
+        data.task(f"folder:{tmp_path / 'nowhere'}")
+
+
+def test_unprepared_data_come_with_the_command_that_prepares_them(tmp_path):
+    task = data.task("eyepacs_referable")
+    command = (
+        "python -m launch.prepare_data "
+        f"--dataset=transfusion_eyepacs/circle112 --data_dir={tmp_path}"
+    )
+    with pytest.raises(FileNotFoundError, match=command):
+        data.open_split(
+            task, "train", data_dir=str(tmp_path), dataset_config="circle112"
+        )
+    with pytest.raises(ValueError, match="Received: no --data_dir"):
+        data.open_split(task, "train")
+
+
+def test_an_unknown_task_or_split_is_refused():
+    with pytest.raises(ValueError, match="eyepacs_referable, or folder:PATH"):
+        data.task("eyepacs")
+    with pytest.raises(ValueError, match="Use one of train, validation, test"):
+        data.open_split(data.task("eyepacs_referable"), "dev")
+
+
+def test_a_patient_in_two_splits_is_refused():
+    train, test = fake_split(5), fake_split(5, name="test")
+    data.check_patients_disjoint([train, test])
+    test = test.take(np.arange(10))
+    test.patients[3] = "trai4"
+    train.patients[7] = "trai4"
+    with pytest.raises(ValueError, match="train and test.*patients trai4"):
+        data.check_patients_disjoint([train, test])

@@ -1,0 +1,199 @@
+"""Reads a split in batches, for training and for evaluation."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf.data import augmentation, splits
+
+# The id of examples that only fill the last evaluation batch.
+PADDING_ID = -1
+_SHUFFLE_BUFFER = 10_000
+
+
+class SplitReader:
+    """Decodes a split and deals it out in batches.
+
+    A split whose decoded images fit into `cache_bytes` is decoded once and
+    kept in memory; a larger one is shuffled encoded and decoded as it goes.
+
+    A batch is a dictionary of `image` (uint8 `[batch, size, size, 3]`),
+    `label` (int64 `[batch]`), `example_id` (int64 `[batch]`) and, in training,
+    `draws` (float32 `[batch, NUM_DRAWS]`, for the augmentation).
+
+    Attributes:
+        split: What is read.
+        image_size: Height and width of the images in pixels.
+    """
+
+    def __init__(
+        self,
+        split: splits.Split,
+        image_size: int,
+        *,
+        cache_bytes: float = 4e9,
+    ):
+        """Prepares the reading; the images are decoded when first asked for.
+
+        Args:
+            split: What to read.
+            image_size: Height and width to bring images to, in pixels, at
+                least 1. Images that are not square are padded with black.
+            cache_bytes: Most memory to keep decoded images in.
+        """
+        self.split = split
+        self.image_size = image_size
+        self._is_cached = split.num_examples * image_size**2 * 3 <= cache_bytes
+        encoded = _members(split)
+        self._examples = (
+            encoded.map(
+                self._decode,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            ).cache()
+            if self._is_cached
+            else encoded
+        )
+
+    def train_steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the number of full batches in an epoch.
+
+        Raises:
+            ValueError: If there is not one.
+        """
+        if batch_size > self.split.num_examples:
+            raise ValueError(
+                "A batch must not be larger than the train split. Received: "
+                f"batch_size={batch_size}, and {self.split.name} has "
+                f"{self.split.num_examples} examples. Use --batch_size="
+                f"{self.split.num_examples} or less."
+            )
+        return self.split.num_examples // batch_size
+
+    def train_batches(
+        self, *, seed: int, epoch: int, batch_size: int, skip_steps: int = 0
+    ) -> tf.data.Dataset:
+        """Returns the batches of an epoch: a pure function of the arguments.
+
+        The examples that do not fill a last batch are left out of this epoch;
+        the next epoch's order is another one.
+
+        Args:
+            seed: Seed of the run.
+            epoch: Number of the epoch, from 0.
+            batch_size: Examples a batch, over all replicas.
+            skip_steps: Batches to leave out at the beginning: those seen
+                before the run was stopped.
+
+        Returns:
+            The batches, all of `batch_size`.
+        """
+        epoch_seed = _epoch_seed(seed, epoch)
+
+        def add_draws(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            draws = tf.random.stateless_uniform(
+                [augmentation.NUM_DRAWS],
+                seed=tf.stack([epoch_seed, example["example_id"]]),
+            )
+            return example | {"draws": draws}
+
+        buffer = self.split.num_examples
+        if not self._is_cached:
+            buffer = min(buffer, _SHUFFLE_BUFFER)
+        examples = self._examples.shuffle(
+            buffer, seed=epoch_seed, reshuffle_each_iteration=False
+        ).skip(skip_steps * batch_size)
+        if not self._is_cached:
+            examples = examples.map(
+                self._decode,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+        return (
+            examples.map(add_draws)
+            .batch(batch_size, drop_remainder=True)
+            .prefetch(2)
+        )
+
+    def evaluation_batches(self, batch_size: int) -> tf.data.Dataset:
+        """Returns every example once, in order, in batches of one shape.
+
+        The last batch is filled with black images of id `PADDING_ID`.
+        """
+        examples = self._examples
+        if not self._is_cached:
+            examples = examples.map(
+                self._decode,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+        num_missing = -self.split.num_examples % batch_size
+        size = self.image_size
+        padding = tf.data.Dataset.from_tensors(
+            {
+                "image": tf.zeros([size, size, 3], tf.uint8),
+                "label": tf.constant(0, tf.int64),
+                "example_id": tf.constant(PADDING_ID, tf.int64),
+            }
+        ).repeat(num_missing)
+        return (
+            examples.concatenate(padding)
+            .batch(batch_size, drop_remainder=True)
+            .prefetch(2)
+        )
+
+    def _decode(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image = tf.io.decode_image(
+            example["image"], channels=3, expand_animations=False
+        )
+        image.set_shape([None, None, 3])
+        return example | {"image": _resize(image, self.image_size)}
+
+
+def _members(split: splits.Split) -> tf.data.Dataset:
+    """The split's encoded examples with label and id, without the others."""
+    is_member = np.zeros(int(split.example_ids[-1]) + 1, bool)
+    is_member[split.example_ids] = True
+    labels = np.zeros(len(is_member), np.int64)
+    labels[split.example_ids] = split.labels
+    is_member, labels = tf.constant(is_member), tf.constant(labels)
+
+    def describe(
+        example_id: tf.Tensor, image: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return {
+            "image": image,
+            "label": labels[example_id],
+            "example_id": example_id,
+        }
+
+    return (
+        split.encoded()
+        .take(len(labels))
+        .enumerate()
+        .filter(lambda example_id, _: is_member[example_id])
+        .map(describe)
+    )
+
+
+def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+
+    def resized() -> tf.Tensor:
+        side = tf.maximum(height, width)
+        square = tf.image.pad_to_bounding_box(
+            image, (side - height) // 2, (side - width) // 2, side, side
+        )
+        pixels = tf.image.resize(square, [size, size], antialias=True)
+        pixels = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
+        return tf.cast(pixels, tf.uint8)
+
+    fits = tf.logical_and(tf.equal(height, size), tf.equal(width, size))
+    image = tf.cond(fits, lambda: image, resized)
+    return tf.ensure_shape(image, [size, size, 3])
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{epoch}".encode()).hexdigest()
+    return int(digest[:15], 16)
