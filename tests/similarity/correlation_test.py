@@ -137,10 +137,11 @@ def test_a_low_rank_layer_in_float32_has_its_true_rank():
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e6])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
 def test_a_constant_layer_is_undefined_with_a_note(value):
     _, y = oracles.layers()
-    constant = np.full((400, 12), value, np.float32)
+    y = y[:399]  # A number of rows whose mean of 0.1 is not quite 0.1.
+    constant = np.full((399, 12), value)
     result = similarity.cca(constant, y)
     assert np.isnan(result.mean) and np.isnan(result.mean_squared)
     assert result.rank[0] == 0 and result.coefficients.size == 0

@@ -18,6 +18,7 @@ def test_a_linear_change_of_the_channels_scores_one():
     np.testing.assert_allclose(result.scores, 1.0, atol=1e-10)
     assert (result.num_datapoints, result.num_neurons) == (600, (10, 10))
     assert len(result.nulls) == 2
+    assert max(result.nulls) < 0.3
 
 
 def test_unrelated_stages_score_their_null_level():
