@@ -113,7 +113,7 @@ class RepresentationMoments:
         if not stacked.shape[0]:
             return
         if not self._num_datapoints:
-            self._shift = _pilot_mean(stacked)
+            self._shift = tf.reduce_mean(stacked, axis=0)
         centred = stacked - self._shift
         self._num_datapoints += int(stacked.shape[0])
         self._sum += tf.reduce_sum(centred, axis=0)
@@ -238,13 +238,6 @@ def check_equal_rows(layers: Sequence[tf.Tensor], names: Sequence[str]) -> None:
             f"Received: num_datapoints={rows}. Give the activations of the "
             "same images in the same order."
         )
-
-
-def _pilot_mean(stacked: tf.Tensor) -> tf.Tensor:
-    """The batch mean; exactly the value itself where a neuron is constant."""
-    highest = tf.reduce_max(stacked, axis=0)
-    is_constant = tf.equal(highest, tf.reduce_min(stacked, axis=0))
-    return tf.where(is_constant, highest, tf.reduce_mean(stacked, axis=0))
 
 
 def _outer(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
