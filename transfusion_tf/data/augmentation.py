@@ -42,15 +42,14 @@ def augment(
     array([3., 4., 5.], dtype=float32)
     """
     pixels = tf.cast(images, tf.float32)
-    match augmentation:
-        case "none":
-            return pixels
-        case "flip_horizontal":
-            return _flip(pixels, draws[:, 0], axis=2)
-        case "flips":
-            return _flips(pixels, draws)
-        case "fundus":
-            return _colours(_flips(pixels, draws) / 255.0, draws) * 255.0
+    if augmentation == "none":
+        return pixels
+    if augmentation == "flip_horizontal":
+        return _flip(pixels, draws[:, 0], axis=2)
+    if augmentation == "flips":
+        return _flips(pixels, draws)
+    if augmentation == "fundus":
+        return _colours(_flips(pixels, draws) / 255.0, draws) * 255.0
     raise ValueError(
         "There is no such augmentation. Received: augmentation="
         f"{augmentation!r}. Use one of {', '.join(AUGMENTATION_NAMES)}."

@@ -31,16 +31,15 @@ def normalize(images: tf.Tensor, preprocessing: str) -> tf.Tensor:
     1.0
     """
     images = tf.cast(images, tf.float32)
-    match preprocessing:
-        case "caffe":
-            return images[..., ::-1] - tf.constant(_CAFFE_MEAN_BGR)
-        case "tf":
-            return images / 127.5 - 1.0
-        case "torch":
-            mean, std = tf.constant(_IMAGENET_MEAN), tf.constant(_IMAGENET_STD)
-            return (images - mean) / std
-        case "lite":
-            return (images - 127.0) / 128.0
+    if preprocessing == "caffe":
+        return images[..., ::-1] - tf.constant(_CAFFE_MEAN_BGR)
+    if preprocessing == "tf":
+        return images / 127.5 - 1.0
+    if preprocessing == "torch":
+        mean, std = tf.constant(_IMAGENET_MEAN), tf.constant(_IMAGENET_STD)
+        return (images - mean) / std
+    if preprocessing == "lite":
+        return (images - 127.0) / 128.0
     raise ValueError(
         "There is no such preprocessing. Received: preprocessing="
         f"{preprocessing!r}. Use one of {', '.join(PREPROCESSING_NAMES)}."

@@ -1,0 +1,1 @@
+"""What TensorBoard shows of a run; a view of the records, never the record."""

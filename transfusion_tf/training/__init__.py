@@ -1,0 +1,44 @@
+"""Config, strategy, the one loop, the one predict loop, and checkpoints."""
+
+from transfusion_tf.training.config import (
+    LOCATION_FIELDS,
+    TrainConfig,
+    differences,
+)
+from transfusion_tf.training.environment import (
+    describe_environment,
+    prepare_runtime,
+)
+from transfusion_tf.training.interruption import (
+    Interrupted,
+    StopRequest,
+    stop_on_signals,
+)
+from transfusion_tf.training.program import (
+    Program,
+    ProgramSpec,
+    make_strategy,
+)
+from transfusion_tf.training.schedules import learning_rate_at
+from transfusion_tf.training.task_data import TaskData, TaskDataKey
+from transfusion_tf.training.trainer import Progress, Trainer, num_steps_of
+
+__all__ = [
+    "LOCATION_FIELDS",
+    "Interrupted",
+    "Program",
+    "ProgramSpec",
+    "Progress",
+    "StopRequest",
+    "TaskData",
+    "TaskDataKey",
+    "TrainConfig",
+    "Trainer",
+    "describe_environment",
+    "differences",
+    "learning_rate_at",
+    "make_strategy",
+    "num_steps_of",
+    "prepare_runtime",
+    "stop_on_signals",
+]

@@ -1,0 +1,234 @@
+"""What a run is: every choice that has an effect on its numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from transfusion_tf import data, models
+
+OPTIMIZER_NAMES = ("adam", "sgd")
+SCHEDULE_NAMES = ("constant", "warmup_step")
+STRATEGY_NAMES = ("default", "mirrored")
+
+# Where data lie and how they are buffered changes no number: not recorded,
+# so that a published record holds no path and a run may move.
+LOCATION_FIELDS = ("data_dir", "cache_gigabytes")
+
+
+def _field(default: Any, help_text: str, **metadata: Any) -> Any:
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, **metadata}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The configuration of one run; launchers make a flag of each field.
+
+    Raises:
+        ValueError: If a value is not possible, before anything is read.
+
+    Example:
+    >>> TrainConfig(batch_size=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `batch_size` must be at least 1. Received: batch_size=0. \
+Use --batch_size=1 or more.
+    """
+
+    model: str = _field("resnet50", "Architecture.", choices=models.MODEL_NAMES)
+    task: str = _field(
+        "eyepacs_referable",
+        f"What is learnt: {', '.join(data.TASK_NAMES)}, or folder:PATH.",
+    )
+    init: str = _field(
+        "random", "Scheme of initialization: random or transfer."
+    )
+    donor: str | None = _field(
+        None,
+        "Pretrained weights that transfer takes from: imagenet, a weights "
+        "file, or a run directory. Default: imagenet, where init needs one.",
+    )
+    seed: int = _field(0, "Seed of initialization, order and augmentation.")
+    data_dir: str | None = _field(
+        None, "Where prepare_data wrote the data sets."
+    )
+    dataset_config: str | None = _field(
+        None,
+        "Prepared configuration of the data set to read, such as circle299. "
+        "Default: the task's.",
+    )
+    image_size: int = _field(
+        587, "Height and width of the network's input in pixels.", minimum=1
+    )
+    num_train_examples: int | None = _field(
+        None,
+        "Train on a patient-wise subset of at most this many images. "
+        "Default: all.",
+        minimum=1,
+    )
+    subset_seed: int = _field(
+        0, "Which nested family of subsets --num_train_examples takes from."
+    )
+    augmentation: str = _field(
+        "flips",
+        "What is done to training images on the device.",
+        choices=data.AUGMENTATION_NAMES,
+    )
+    preprocessing: str | None = _field(
+        None,
+        "How pixels are scaled. Default: as the model's ImageNet weights "
+        "expect, for every init.",
+        choices=data.PREPROCESSING_NAMES,
+    )
+    batch_size: int = _field(8, "Images a step, over all replicas.", minimum=1)
+    num_epochs: int = _field(5, "Passes over the training images.", minimum=1)
+    num_steps: int | None = _field(
+        None, "Steps of training, instead of --num_epochs.", minimum=1
+    )
+    optimizer: str = _field(
+        "adam",
+        "adam (the paper's on RETINA), or sgd with momentum 0.9 (its on "
+        "CheXpert).",
+        choices=OPTIMIZER_NAMES,
+    )
+    learning_rate: float = _field(
+        1e-3, "Highest learning rate.", minimum_exclusive=0.0
+    )
+    schedule: str = _field(
+        "constant",
+        "Learning rate over time: constant, or warmup_step (linear warm-up "
+        "over 5 epochs, a tenth after 30, 60 and 90 epochs).",
+        choices=SCHEDULE_NAMES,
+    )
+    batch_norm_momentum: float = _field(
+        0.99,
+        "Weight of the past in batch norm's moving statistics, in [0, 1). "
+        "Runs of a few hundred steps need about 0.9.",
+        minimum=0.0,
+        maximum_exclusive=1.0,
+    )
+    eval_every_steps: int | None = _field(
+        None,
+        "Steps between two evaluations on the validation split (the paper: "
+        "1001). Default: an epoch.",
+        minimum=1,
+    )
+    checkpoint_every_steps: int | None = _field(
+        None,
+        "Steps between two checkpoints to resume from. Default: as "
+        "--eval_every_steps.",
+        minimum=1,
+    )
+    keep_checkpoint_steps: tuple[int, ...] = _field(
+        (), "Steps whose weights are kept, beside 0 and the last."
+    )
+    early_stopping: int | None = _field(
+        None,
+        "Stop after this many evaluations without a better validation "
+        "metric and take the best weights. Default: train to the end and "
+        "take the last.",
+        minimum=1,
+    )
+    auc_threshold: float = _field(
+        0.91,
+        "Validation AUC whose first crossing is reported as steps to "
+        "threshold (the paper: 0.91), in (0, 1).",
+        minimum_exclusive=0.0,
+        maximum_exclusive=1.0,
+    )
+    strategy: str = _field(
+        "default",
+        "default (one device) or mirrored (all devices of this machine).",
+        choices=STRATEGY_NAMES,
+    )
+    jit_compile: bool = _field(
+        False, "Compile the training step with XLA (slower on CPU)."
+    )
+    num_threads: int = _field(
+        0,
+        "Threads of an operation; 0 takes all cores. Bits repeat only for "
+        "an equal number.",
+        minimum=0,
+    )
+    cache_gigabytes: float = _field(
+        4.0,
+        "Most memory to keep the decoded images of a split in.",
+        minimum=0.0,
+    )
+
+    def __post_init__(self) -> None:
+        """Checks every value that can be checked without reading data."""
+        for field in dataclasses.fields(self):
+            _check_value(field, getattr(self, field.name))
+        if self.jit_compile and self.strategy != "default":
+            raise ValueError(
+                "XLA does not work with more than one replica. Received: "
+                f"jit_compile=True, strategy={self.strategy!r}. Leave out "
+                "one of --jit_compile and --strategy."
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run within a study.
+
+        Example:
+        >>> TrainConfig(model="cbr_tiny", seed=3).run_name
+        'cbr_tiny-random-seed3'
+        """
+        init = self.init.replace(":", "_").replace(",", "_")
+        return f"{self.model}-{init}-seed{self.seed}"
+
+    def record(self) -> dict[str, Any]:
+        """The fields that `config.json` holds: all but locations."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in LOCATION_FIELDS
+        }
+
+
+def differences(
+    recorded: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[str]:
+    """Lists the fields in which two recorded configurations differ.
+
+    Example:
+    >>> differences({"seed": 0, "model": "cbr_tiny"}, {"seed": 1,
+    ...             "model": "cbr_tiny"})
+    ['--seed: was 0, is 1']
+    """
+    names = sorted(set(recorded) | set(given))
+    return [
+        f"--{name}: was {recorded.get(name)!r}, is {given.get(name)!r}"
+        for name in names
+        if recorded.get(name) != given.get(name)
+    ]
+
+
+def _check_value(field: dataclasses.Field, value: Any) -> None:
+    if value is None and field.default is None:
+        return
+    rules = field.metadata
+    if "choices" in rules and value not in rules["choices"]:
+        raise ValueError(
+            f"There is no such `{field.name}`. Received: {field.name}="
+            f"{value!r}. Use one of {', '.join(rules['choices'])}."
+        )
+    limits = {
+        "minimum": ("at least", lambda limit: value >= limit),
+        "minimum_exclusive": ("greater than", lambda limit: value > limit),
+        "maximum_exclusive": ("less than", lambda limit: value < limit),
+    }
+    for rule, (words, holds) in limits.items():
+        if rule in rules and not holds(rules[rule]):
+            limit = rules[rule]
+            advice = (
+                f"{limit} or more"
+                if rule == "minimum"
+                else f"a value {words} {limit}"
+            )
+            raise ValueError(
+                f"`{field.name}` must be {words} {limit}. Received: "
+                f"{field.name}={value!r}. Use --{field.name}={advice}."
+            )
