@@ -1,0 +1,1 @@
+"""EyePACS photographs of the 2015 competition."""
