@@ -1,0 +1,95 @@
+"""What the launchers share: errors without a traceback, flags of a config."""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import app, flags
+
+T = TypeVar("T")
+
+# What a user can mend; anything else is a defect and shows its traceback.
+_MENDABLE = (ValueError, OSError, RuntimeError, FloatingPointError, ImportError)
+INTERRUPTED_EXIT_CODE = 130
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs a launcher; an error that a user can mend is one message."""
+
+    def guarded(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            sys.exit(
+                "Flags begin with two dashes. Received: "
+                f"{' '.join(argv[1:])!r}. See --help."
+            )
+        try:
+            main(argv)
+        except _MENDABLE as error:
+            if type(error).__name__ == "Interrupted":
+                print(f"\n{error}", file=sys.stderr)
+                sys.exit(INTERRUPTED_EXIT_CODE)
+            if "tensorflow" in type(error).__module__:
+                raise
+            sys.exit(f"\nError: {error}")
+
+    app.run(guarded)
+
+
+def define_flags(
+    config_class: type, *, skip: Sequence[str] = (), **defaults: Any
+) -> None:
+    """Defines a flag for each field of a configuration.
+
+    Args:
+        config_class: A dataclass whose fields carry `help` and, where the
+            values are closed, `choices` in their metadata.
+        skip: Fields without a flag.
+        **defaults: Defaults that differ from the class's.
+    """
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        if field.name in skip:
+            continue
+        default = defaults.get(field.name, field.default)
+        define = _flag_kind(hints[field.name], field.metadata)
+        define(field.name, default, field.metadata["help"])
+
+
+def config_from_flags(config_class: type[T], **values: Any) -> T:
+    """Makes a configuration of the flags that `define_flags` defined.
+
+    Args:
+        config_class: The dataclass.
+        **values: Fields that have no flag, or another value than it.
+    """
+    for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
+        if field.name not in values:
+            value = flags.FLAGS[field.name].value
+            if isinstance(value, list):
+                value = tuple(int(item) for item in value)
+            values[field.name] = value
+    return config_class(**values)
+
+
+def _flag_kind(hint: Any, metadata: Any) -> Callable[..., Any]:
+    if isinstance(hint, types.UnionType):
+        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    if "choices" in metadata:
+        choices = list(metadata["choices"])
+        return lambda name, default, text: flags.DEFINE_enum(
+            name, default, choices, text
+        )
+    if typing.get_origin(hint) is tuple:
+        return lambda name, default, text: flags.DEFINE_list(
+            name, [str(item) for item in default], text
+        )
+    kinds = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    return kinds[hint]
