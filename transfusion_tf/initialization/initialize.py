@@ -1,6 +1,7 @@
 """Gives every variable of a model its first value."""
 
 import dataclasses
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,7 +98,7 @@ def _check(
             f"A plan names each stage of {staged.name} once. Received: "
             f"{sorted(plan.stages)}. Its stages are {', '.join(stage_names)}."
         )
-    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+    if not isinstance(seed, numbers.Integral) or seed < 0:
         raise ValueError(
             f"A seed is a whole number from 0. Received: seed={seed!r}."
         )

@@ -75,7 +75,13 @@ def _load_imagenet(model_name: str) -> donors.Donor:
 
 def _load_run(path: epath.Path, model_name: str) -> donors.Donor:
     run = records.RunDirectory(path)
-    config = run.config()["config"]
+    config = run.config().get("config", {})
+    if "model" not in config:
+        raise ValueError(
+            "The donor's config.json names no model. Received: "
+            f"{os.fspath(path)!r}. Name the directory of a finished run of "
+            "this project (--donor=...)."
+        )
     if config["model"] != model_name:
         raise ValueError(
             f"The donor's run is of another model than {model_name}. "

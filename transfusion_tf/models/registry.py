@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import numbers
 from collections.abc import Callable
 
 import keras
@@ -80,10 +81,12 @@ def build(
     """
     architecture = _architecture(name)
     shape = _checked_shape(name, image_shape, architecture.min_image_size)
-    if isinstance(num_outputs, bool) or int(num_outputs) != num_outputs:
-        raise ValueError(_num_outputs_message(num_outputs))
-    if num_outputs < 1:
-        raise ValueError(_num_outputs_message(num_outputs))
+    if not isinstance(num_outputs, numbers.Integral) or num_outputs < 1:
+        raise ValueError(
+            "A model needs at least one output, and a whole number of them. "
+            f"Received: num_outputs={num_outputs!r}. "
+            "Give one for each class or finding of the task."
+        )
     if not 0 <= batch_norm_momentum < 1:
         raise ValueError(
             "Batch norm momentum is the share of a moving statistic kept at a "
@@ -109,19 +112,13 @@ def _architecture(name: str) -> _Architecture:
     return _ARCHITECTURES[name]
 
 
-def _num_outputs_message(num_outputs: object) -> str:
-    return (
-        "A model needs at least one output. "
-        f"Received: num_outputs={num_outputs!r}. "
-        "Give one for each class or finding of the task."
-    )
-
-
 def _checked_shape(
     name: str, image_shape: tuple[int, int, int], minimum: int
 ) -> tuple[int, int, int]:
     shape = tuple(image_shape)
-    if len(shape) != 3 or not all(isinstance(s, int) for s in shape):
+    if len(shape) != 3 or not all(
+        isinstance(size, numbers.Integral) for size in shape
+    ):
         raise ValueError(
             "An image shape is (height, width, 3), whole pixels. "
             f"Received: image_shape={image_shape!r}."
