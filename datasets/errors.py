@@ -39,3 +39,7 @@ class CircleNotFoundError(DataError):
 
 class PatientLeakError(DataError):
     """A patient stands in more than one split."""
+
+
+class EmptySplitError(DataError):
+    """A split would hold no photograph."""

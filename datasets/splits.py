@@ -43,7 +43,7 @@ def patient_bucket(patient_id: str, *, salt: str) -> int:
 
     Example:
     >>> patient_bucket("10", salt="transfusion_eyepacs")
-    9243
+    6622
     """
     digest = hashlib.md5(
         (salt + patient_id).encode(), usedforsecurity=False
@@ -122,6 +122,26 @@ def check_patient_disjoint(
             f"{first!r} and, as {photograph.image_id!r}, in {second!r}. "
             "Each patient belongs to one split: rename or remove the files "
             "of one of them in both the folder and its label file."
+        )
+
+
+def check_not_empty(parts: Mapping[str, Sequence[Photograph]]) -> None:
+    """Raises unless every split holds a photograph.
+
+    Args:
+        parts: Split name to its photographs.
+
+    Raises:
+        errors.EmptySplitError: If a split holds none.
+    """
+    empty = [name for name, photographs in parts.items() if not photographs]
+    if empty:
+        counts = {name: len(part) for name, part in parts.items()}
+        raise errors.EmptySplitError(
+            f"There are too few patients: the split {empty[0]!r} would hold "
+            f"no photograph. Received: photographs by split {counts}. Add "
+            "photographs of more patients to the folder and its label file; "
+            "from about 50 patients on every split holds some."
         )
 
 

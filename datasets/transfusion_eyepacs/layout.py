@@ -147,6 +147,7 @@ def read(
         parts["test"] = _read_folder(root / "test", labels)
         rule = RULE_WITH_TEST
     splits.check_patient_disjoint(parts)
+    splits.check_not_empty(parts)
     return parts, rule
 
 

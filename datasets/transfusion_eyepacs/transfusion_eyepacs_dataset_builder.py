@@ -31,7 +31,7 @@ class EyepacsConfig(tfds.core.BuilderConfig):
             name=f"circle{diameter}",
             description=f"Field of view of {diameter} pixels in diameter.",
         )
-        self.diameter = diameter
+        self.image_size = diameter
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -71,7 +71,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             supervised_keys=("image", "grade"),
             homepage="https://www.kaggle.com/c/diabetic-retinopathy-detection",
             metadata=tfds.core.MetadataDict(
-                diameter=self.builder_config.diameter,
+                diameter=self.builder_config.image_size,
                 jpeg_quality=images.JPEG_QUALITY,
             ),
         )
@@ -90,7 +90,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, photographs: list[splits.Photograph], report: dict[str, Any]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        diameter = self.builder_config.diameter
+        diameter = self.builder_config.image_size
         report["num_upscaled"] = 0
         for processed in _map_in_order(
             lambda photograph: process(photograph, diameter), photographs

@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 from transfusion_datasets import features, images, splits
 from transfusion_datasets.transfusion_synthetic_fundus import generator
 
+_SPLITS = tuple(generator.NUM_PATIENTS)
 SIZES = (64, 96, 112, 224)
 RULE = (
     "Generated: 200, 50 and 100 patients with both eyes each; grades "
@@ -23,7 +24,7 @@ class SyntheticFundusConfig(tfds.core.BuilderConfig):
         super().__init__(
             name=f"n{size}", description=f"Images of {size} x {size} pixels."
         )
-        self.size = size
+        self.image_size = size
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -48,7 +49,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Any]:
         del dl_manager  # Nothing is downloaded.
-        parts = {name: generator.patients(name) for name in self._splits()}
+        parts = {name: generator.patients(name) for name in _SPLITS}
         splits.check_patient_disjoint(parts)
         self.info.metadata["split_report"] = splits.describe(
             parts, rule=RULE, salt=None
@@ -57,14 +58,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             name: self._generate_examples(part) for name, part in parts.items()
         }
 
-    def _splits(self) -> tuple[str, ...]:
-        return tuple(generator.NUM_PATIENTS)
-
     def _generate_examples(
         self, photographs: list[splits.Photograph]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         for photograph in photographs:
-            image = generator.draw(photograph, self.builder_config.size)
+            image = generator.draw(photograph, self.builder_config.image_size)
             yield (
                 photograph.image_id,
                 features.example(photograph, images.encode_jpeg(image)),
