@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from absl import app, flags
+from absl import app, flags, logging
 
 T = TypeVar("T")
 
@@ -25,6 +25,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 "Flags begin with two dashes. Received: "
                 f"{' '.join(argv[1:])!r}. See --help."
             )
+        # Libraries' news would tear the progress bar apart.
+        logging.set_verbosity(logging.WARNING)
         try:
             main(argv)
         except _MENDABLE as error:

@@ -1,0 +1,45 @@
+"""A progress bar with an estimate of the time left."""
+
+import types
+from typing import Self
+
+import tqdm
+
+
+class ProgressBar:
+    """Shows steps done of all steps, and which run they are of."""
+
+    def __init__(self) -> None:
+        """Shows nothing until `start`."""
+        self._bar: tqdm.tqdm | None = None
+
+    def start(self, total: int, done: int = 0) -> None:
+        """Shows the bar.
+
+        Args:
+            total: Steps in all.
+            done: Steps done before this command.
+        """
+        self._bar = tqdm.tqdm(
+            total=total, initial=done, unit="step", dynamic_ncols=True
+        )
+
+    def update(self, num_steps: int, description: str) -> None:
+        """Moves the bar on."""
+        if self._bar is not None:
+            self._bar.set_description(description, refresh=False)
+            self._bar.update(num_steps)
+
+    def __enter__(self) -> Self:
+        """Enters the context in which the bar is closed at the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        """Closes the bar."""
+        if self._bar is not None:
+            self._bar.close()

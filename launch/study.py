@@ -1,0 +1,106 @@
+"""Runs a study: arms x seeds, comparisons before/after, and the report.
+
+The same command again goes on where the last one was stopped.
+
+Example:
+  python -m launch.study --flagfile=launch/experiments/demo.flags
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+from etils import epath
+
+import transfusion_datasets
+from launch import cli, progress_bar
+from transfusion_tf import analysis, data, studies, training
+
+_STUDY_DIR = flags.DEFINE_string(
+    "study_dir", None, "Where the study is recorded.", required=True
+)
+_NAME = flags.DEFINE_string("name", "study", "What the report calls it.")
+_ARMS = flags.DEFINE_list(
+    "arms", ["resnet50/transfer", "resnet50/random"], "Arms, each model/init."
+)
+_SEEDS = flags.DEFINE_list(
+    "seeds", ["0", "1", "2"], "Seeds; every arm is trained with each."
+)
+_PLAN = flags.DEFINE_bool(
+    "plan", False, "Print the runs and what they will cost, and stop."
+)
+_STATUS = flags.DEFINE_bool(
+    "status", False, "Print which runs are done, and stop."
+)
+cli.define_flags(training.TrainConfig, skip=("model", "init", "seed"))
+cli.define_flags(analysis.ProtocolConfig)
+# Where flags point to differs between machines: not part of the command that
+# is recorded.
+_LOCATIONS = ("study_dir", "data_dir")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs what is missing of the study and prints its answer."""
+    del argv
+    study = _study_from_flags()
+    if _STATUS.value:
+        for name, status in studies.run_status(study).items():
+            print(f"{status:8} {name}")
+        return
+    training.prepare_runtime(study.config.base.num_threads)
+    _prepare_synthetic_data(study.config.base)
+    request = training.StopRequest()
+    with (
+        training.stop_on_signals(request),
+        progress_bar.ProgressBar() as progress,
+    ):
+        trainer = training.Trainer(progress=progress, stop_request=request)
+        if _PLAN.value:
+            print(studies.plan_study(study, trainer))
+            return
+        steps = studies.total_steps(study, trainer)
+        progress.start(sum(steps.values()))
+        report = studies.run_study(study, trainer, command=_command())
+    print(f"\n{report.table_markdown}\n\n{report.verdict}\n")
+    print(f"Report:  {study.path / 'report'}")
+    print(f"Curves:  tensorboard --logdir {study.path}")
+
+
+def _study_from_flags() -> studies.Study:
+    base = cli.config_from_flags(
+        training.TrainConfig, model="resnet50", init="random", seed=0
+    )
+    config = studies.StudyConfig(
+        name=_NAME.value,
+        arms=tuple(studies.Arm.parse(text) for text in _ARMS.value),
+        seeds=tuple(int(seed) for seed in _SEEDS.value),
+        base=base,
+        protocol=cli.config_from_flags(analysis.ProtocolConfig),
+    )
+    return studies.Study(config, epath.Path(_STUDY_DIR.value))
+
+
+def _prepare_synthetic_data(base: training.TrainConfig) -> None:
+    """Makes the embedded data set where it is missing; others are asked for."""
+    task = data.task(base.task)
+    name = f"{task.dataset}/{base.dataset_config or task.dataset_config}"
+    if task.dataset != "transfusion_synthetic_fundus" or not base.data_dir:
+        return
+    if not transfusion_datasets.is_prepared(name, data_dir=base.data_dir):
+        print(f"Preparing {name} in {base.data_dir} ...")
+        transfusion_datasets.prepare(name, data_dir=base.data_dir)
+
+
+def _command() -> str:
+    given = [
+        f"--{argument.lstrip('-').partition('=')[0]}=DIR"
+        if argument.lstrip("-").partition("=")[0] in _LOCATIONS
+        else argument
+        for argument in sys.argv[1:]
+    ]
+    return shlex.join(["python", "-m", "launch.study", *given])
+
+
+if __name__ == "__main__":
+    cli.run(main)

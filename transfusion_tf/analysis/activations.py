@@ -1,0 +1,136 @@
+"""Captures the activations that end each stage of a network."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import data, models
+
+# Of a larger grid this many positions are kept, the same of every image, so
+# that a stage of 294 x 294 positions fits into memory.
+MAX_GRID_POSITIONS = 1024
+
+
+class StageActivations:
+    """Computes the activations of every stage of one network.
+
+    Attributes:
+        staged: The network; its variables are read at each call.
+    """
+
+    def __init__(
+        self, staged: models.StagedModel, preprocessing: str, *, seed: int = 0
+    ):
+        """Compiles the capture when it is first called.
+
+        Args:
+            staged: The network.
+            preprocessing: How pixels are scaled, as in training.
+            seed: Which positions of a large grid are kept.
+        """
+        self.staged = staged
+        self._preprocessing = preprocessing
+        self._model = staged.feature_model()
+        self._kept = {
+            stage.name: _kept_positions(self._model.output[stage.name], seed)
+            for stage in staged.stages
+        }
+        self._capture = tf.function(self._capture_batch, autograph=False)
+
+    def __call__(
+        self, reader: data.SplitReader, *, num_images: int, batch_size: int
+    ) -> dict[str, np.ndarray]:
+        """Captures the activations of the first images of a split.
+
+        Batch norm is in inference mode.
+
+        Args:
+            reader: The split.
+            num_images: Most images to take, at least 1.
+            batch_size: Images at once.
+
+        Returns:
+            By stage, float32 `[images, positions, 1, channels]`, where
+            `images` is the smaller of `num_images` and the split.
+        """
+        num_images = min(num_images, reader.split.num_examples)
+        batches = reader.evaluation_batches(batch_size)
+        captured: dict[str, list[np.ndarray]] = {}
+        num_captured = 0
+        for batch in batches:
+            for name, values in self._capture(batch["image"]).items():
+                captured.setdefault(name, []).append(values.numpy())
+            num_captured += batch_size
+            if num_captured >= num_images:
+                break
+        return {
+            name: np.concatenate(parts)[:num_images]
+            for name, parts in captured.items()
+        }
+
+    def recalibrate_batch_norm(
+        self, reader: data.SplitReader, *, num_images: int, batch_size: int
+    ) -> None:
+        """Sets batch norm's moving statistics to those of real images.
+
+        An untrained network's moving statistics are 0 and 1 whatever its
+        activations are; they become the mean over batches of the batches'.
+
+        Args:
+            reader: The images, those of the train split.
+            num_images: Most images to use.
+            batch_size: Images a batch.
+        """
+        layers = [
+            layer
+            for layer in self.staged.model.layers
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        momenta = [layer.momentum for layer in layers]
+        statistics = [
+            variable
+            for layer in layers
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        sums = [np.zeros(variable.shape, np.float64) for variable in statistics]
+        num_batches = max(
+            1, min(num_images, reader.split.num_examples) // batch_size
+        )
+        try:
+            # With momentum 0 the moving statistics are the last batch's.
+            for layer in layers:
+                layer.momentum = 0.0
+            for batch in reader.evaluation_batches(batch_size).take(
+                num_batches
+            ):
+                images = data.normalize(batch["image"], self._preprocessing)
+                self.staged.model(images, training=True)
+                for total, variable in zip(sums, statistics, strict=True):
+                    total += variable.numpy()
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+        for total, variable in zip(sums, statistics, strict=True):
+            variable.assign(total / num_batches)
+
+    def _capture_batch(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = data.normalize(images, self._preprocessing)
+        activations = self._model(images, training=False)
+        return {
+            name: _take_positions(values, self._kept[name])
+            for name, values in activations.items()
+        }
+
+
+def _kept_positions(output: keras.KerasTensor, seed: int) -> np.ndarray:
+    num_positions = int(np.prod(output.shape[1:-1]))
+    if num_positions <= MAX_GRID_POSITIONS:
+        return np.arange(num_positions)
+    generator = np.random.default_rng(seed)
+    kept = generator.choice(num_positions, MAX_GRID_POSITIONS, replace=False)
+    return np.sort(kept)
+
+
+def _take_positions(values: tf.Tensor, kept: np.ndarray) -> tf.Tensor:
+    grid = tf.reshape(values, [tf.shape(values)[0], -1, 1, values.shape[-1]])
+    return tf.cast(tf.gather(grid, kept, axis=1), tf.float32)

@@ -1,0 +1,16 @@
+"""A grid of runs, their comparisons and their report; resumable as a whole."""
+
+from transfusion_tf.studies.executor import Study, run_status, run_study
+from transfusion_tf.studies.grid import Arm, StudyConfig
+from transfusion_tf.studies.plan import Plan, plan_study, total_steps
+
+__all__ = [
+    "Arm",
+    "Plan",
+    "Study",
+    "StudyConfig",
+    "plan_study",
+    "run_status",
+    "run_study",
+    "total_steps",
+]
