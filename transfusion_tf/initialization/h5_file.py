@@ -73,18 +73,27 @@ def _read_layers(file: h5py.File, layout: Layout) -> list[_Layer]:
 
 
 def _keras_3_layers(group: h5py.Group, layout: Layout) -> Iterator[_Layer]:
-    """Yields the file's layers in the order of the architecture's classes."""
-    left = {name: len(group[name]["vars"]) for name in group}
+    """Yields the file's layers in the architecture's order.
+
+    Those that the architecture has not come just before the head.
+    """
+    names = _class_names(layout)
+    present = [name for name in group if len(group[name]["vars"])]
+    more = sorted(set(present) - set(names))
+    for name in [*names[:-1], *more, names[-1]]:
+        if name in present:
+            yield _keras_3_layer(group, name)
+
+
+def _class_names(layout: Layout) -> list[str]:
+    """Returns what a `.weights.h5` file calls the layers: `conv2d_3` ..."""
     counts: dict[str, int] = {}
+    names = []
     for layer in layout.layers:
         kind = _KINDS[layer.kind]
         count = counts[kind] = counts.get(kind, -1) + 1
-        name = f"{kind}_{count}" if count else kind
-        if left.pop(name, 0):
-            yield _keras_3_layer(group, name)
-    for name, num_variables in sorted(left.items()):
-        if num_variables:
-            yield _keras_3_layer(group, name)
+        names.append(f"{kind}_{count}" if count else kind)
+    return names
 
 
 def _keras_3_layer(group: h5py.Group, name: str) -> _Layer:
