@@ -1,0 +1,164 @@
+"""Fabricated studies: record directories with numbers chosen by hand."""
+
+import json
+
+import numpy as np
+
+ARMS = (
+    ("efficientnet_lite0", "transfer"),
+    ("efficientnet_lite0", "random"),
+    ("cbr_tiny", "random"),
+)
+NUM_PARAMETERS = {"efficientnet_lite0": 3_400_000, "cbr_tiny": 1_079_845}
+DONOR = {"name": "ImageNet (EfficientNet-Lite0 wheel)", "sha256": "ab"}
+STAGES = {
+    "efficientnet_lite0": ("stem", "block1", "block2", "block3", "top"),
+    "cbr_tiny": ("conv1", "conv2", "conv3", "conv4"),
+}
+# How far scores of positives and negatives lie apart.
+SIGNAL = {"transfer": 2.0, "random": 0.7}
+# The step of the first validation AUC above 0.8; None: never.
+CROSSING = {"transfer": 24, "random": None}
+STEPS = (12, 24, 36, 48, 60)
+NUM_TEST = 200
+
+
+def run_name(model, init, seed):
+    return f"{model}-{init}-seed{seed}"
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def predictions(init, seed, num_examples=NUM_TEST):
+    """Two images a patient; the arms share labels and patients."""
+    patient = np.arange(num_examples) // 2
+    label = np.random.default_rng(0).permutation(
+        np.arange(num_examples) % 3 == 0
+    )
+    noise = np.random.default_rng([seed, 1]).normal(size=num_examples)
+    return {
+        "example_id": np.arange(num_examples),
+        "patient": patient,
+        "label": label.astype(np.int64),
+        "score": noise + SIGNAL[init] * label,
+    }
+
+
+def pair_auc(arrays):
+    positive = arrays["score"][arrays["label"] == 1]
+    negative = arrays["score"][arrays["label"] == 0]
+    return float(np.mean(positive[:, None] > negative[None, :]))
+
+
+def curve(init, seed):
+    start = 0.55 + 0.01 * seed
+    above = {None: 99}.get(CROSSING[init], CROSSING[init])
+    return [
+        start + 0.03 * k + (0.26 if step >= above else 0.0)
+        for k, step in enumerate(STEPS)
+    ]
+
+
+def write_run(study_dir, model, init, seed, task="synthetic", finished=True):
+    path = study_dir / "runs" / run_name(model, init, seed)
+    write_json(
+        path / "config.json",
+        {
+            "schema_version": 1,
+            "config": {
+                "model": model,
+                "init": init,
+                "task": task,
+                "seed": seed,
+            },
+            "num_outputs": 5,
+            "image_shape": [64, 64, 3],
+            "donor": DONOR if init == "transfer" else None,
+            "environment": {"tensorflow": "2.21.0"},
+            "data": {"train": {"num_examples": 400, "num_patients": 200}},
+        },
+    )
+    write_json(path / "initialization.json", [])
+    values = curve(init, seed)
+    rows = [{"step": 6, "split": "train", "loss": 1.0}] + [
+        {"step": step, "epoch": k + 1, "split": "validation", "auc": value}
+        for k, (step, value) in enumerate(zip(STEPS, values, strict=True))
+    ]
+    (path / "metrics.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
+    )
+    arrays = predictions(init, seed)
+    np.savez(path / "predictions_test.npz", **arrays)
+    np.savez(path / "predictions_validation.npz", **arrays)
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "weights_60.weights.h5").write_bytes(b"weights")
+    (path / "events.out.tfevents.1").write_bytes(b"events")
+    if finished:
+        write_json(
+            path / "result.json",
+            {
+                "schema_version": 1,
+                "num_steps": STEPS[-1],
+                "parameters": {"total": NUM_PARAMETERS[model]},
+                "validation": {"auc": values[-1]},
+                "test": {"auc": pair_auc(arrays), "num_examples": NUM_TEST},
+                "seconds": {"train": 12.5},
+            },
+        )
+    return path
+
+
+def write_comparison(study_dir, model, init, seed, **protocol):
+    name = run_name(model, init, seed)
+    base = 0.9 if init == "transfer" else 0.6
+    stages = [
+        {
+            "stage": stage,
+            "score": base - 0.08 * k + 0.01 * seed,
+            "scores": [],
+            "null": 0.1 + 0.01 * k,
+            "nulls": [],
+            "num_datapoints": 10000,
+            "num_neurons": 32,
+        }
+        for k, stage in enumerate(STAGES[model])
+    ]
+    path = study_dir / "comparisons" / f"{name}-before-after"
+    write_json(
+        path / "comparison.json",
+        {
+            "schema_version": 1,
+            "kind": "before_after",
+            "run": name,
+            "measure": "cca",
+            "protocol": {"num_positions": 10000, "seed": 0, **protocol},
+            "stages": stages,
+        },
+    )
+    return path / "comparison.json"
+
+
+def write_study(study_dir, num_seeds=3, arms=ARMS, unfinished=(), layers=True):
+    """Writes a study; `unfinished` holds names of runs that did not end."""
+    write_json(
+        study_dir / "study.json",
+        {
+            "schema_version": 1,
+            "name": "demo",
+            "task": "synthetic",
+            "arms": [{"model": m, "init": i} for m, i in arms],
+            "seeds": list(range(num_seeds)),
+            "auc_threshold": 0.8,
+            "command": "python -m launch.study --output_dir=/home/me/runs/demo",
+        },
+    )
+    for model, init in arms:
+        for seed in range(num_seeds):
+            finished = run_name(model, init, seed) not in unfinished
+            write_run(study_dir, model, init, seed, finished=finished)
+            if layers and finished:
+                write_comparison(study_dir, model, init, seed)
+    return study_dir

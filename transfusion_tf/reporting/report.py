@@ -1,0 +1,85 @@
+"""Writes the report of a study: tables, figures and the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from etils import epath
+
+from transfusion_tf import records
+from transfusion_tf.reporting import figures, tables
+from transfusion_tf.reporting.study import read_study
+from transfusion_tf.reporting.summaries import summarize
+from transfusion_tf.reporting.verdict import verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written, and what of it is for reading at once.
+
+    Attributes:
+        table_markdown: The table, the differences and their notes.
+        verdict: The answer in plain sentences.
+        missing: Names of runs that are asked for but not finished.
+        files: The files written, sorted by name.
+    """
+
+    table_markdown: str
+    verdict: str
+    missing: tuple[str, ...]
+    files: tuple[epath.Path, ...]
+
+
+def write_report(
+    study_dir: epath.PathLike, output_dir: epath.PathLike
+) -> Report:
+    """Makes the report of a study from its records.
+
+    The same records give the same bytes. Runs that are not finished are
+    listed as missing; figures without anything to show are not written.
+
+    Args:
+        study_dir: A study's directory, or its published records.
+        output_dir: Where to; files of an earlier report are replaced.
+
+    Returns:
+        The report.
+
+    Raises:
+        FileNotFoundError: If `study_dir` holds no study.
+        ValueError: If tasks or procedures are mixed, or a record contradicts
+            itself.
+
+    Example:
+    >>> write_report("/nowhere", "/tmp")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: '/nowhere' holds no study. Received: a directory \
+without study.json. Name the directory that `python -m launch.study` wrote, \
+or published records.
+    """
+    output_dir = epath.Path(output_dir)
+    study = read_study(study_dir)
+    summary = summarize(study)
+    table, answer = tables.markdown(summary), verdict(summary)
+    contents = {
+        "runs.csv": tables.runs_csv(summary).encode(),
+        "table.csv": tables.arms_csv(summary).encode(),
+        "table.md": table.encode(),
+        "table.tex": tables.latex(summary).encode(),
+        "verdict.txt": answer.encode(),
+    }
+    if study.runs:
+        for ending, content in figures.convergence(study).items():
+            contents[f"convergence.{ending}"] = content
+    if study.layers:
+        for ending, content in figures.layer_similarity(study).items():
+            contents[f"layer_similarity.{ending}"] = content
+    for name, content in contents.items():
+        records.write_bytes(output_dir / name, content)
+    return Report(
+        table_markdown=table,
+        verdict=answer,
+        missing=study.missing,
+        files=tuple(output_dir / name for name in sorted(contents)),
+    )

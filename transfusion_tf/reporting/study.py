@@ -1,0 +1,320 @@
+"""Reads the records of a study, and says which of its runs are missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from etils import epath
+
+from transfusion_tf import evaluation, records
+
+# A result and its predictions tell one number twice; they may differ by the
+# rounding of JSON only.
+_AGREEMENT = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One model with one initialization."""
+
+    model: str
+    init: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunRecord:
+    """What is read of a finished run.
+
+    Attributes:
+        name: Name of its directory.
+        arm: Its model and initialization.
+        seed: Its seed.
+        donor: What the donor is, in words, or None.
+        num_parameters: All parameters of the network.
+        metric: "auc" or "accuracy".
+        curve_steps: Steps of the evaluations on validation, shape `[k]`.
+        curve: The metric at these steps, shape `[k]`.
+        test: The scores on the test split.
+        num_training_examples: Images trained on, or None if not recorded.
+    """
+
+    name: str
+    arm: Arm
+    seed: int
+    donor: str | None
+    num_parameters: int
+    metric: str
+    curve_steps: npt.NDArray[np.int64]
+    curve: npt.NDArray[np.float64]
+    test: evaluation.Predictions
+    num_training_examples: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class StageScore:
+    """Similarity of a stage before and after the training of a run."""
+
+    stage: str
+    score: float
+    null: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyRecords:
+    """The records of a study.
+
+    Attributes:
+        name: The study's name.
+        task: The task of all its runs.
+        metric: "auc" or "accuracy".
+        threshold: What validation must rise above; fixed before training.
+        command: What made the study, or "".
+        arms: In the order of the study.
+        seeds: In ascending order.
+        runs: Finished runs, by arm and then seed.
+        missing: Names of asked for but unfinished runs.
+        layers: Name of a run -> its stages before and after training.
+        protocol: How the stages were compared; empty without comparisons.
+        notes: What else a reader must know.
+    """
+
+    name: str
+    task: str
+    metric: str
+    threshold: float
+    command: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    runs: tuple[RunRecord, ...]
+    missing: tuple[str, ...]
+    layers: Mapping[str, tuple[StageScore, ...]]
+    protocol: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def runs_of(self, arm: Arm) -> list[RunRecord]:
+        """Returns the finished runs of an arm, by seed."""
+        return [run for run in self.runs if run.arm == arm]
+
+
+def read_study(study_dir: epath.PathLike) -> StudyRecords:
+    """Reads a study directory or its published records.
+
+    Args:
+        study_dir: Holds `study.json`, `runs/` and, if layers were compared,
+            `comparisons/`.
+
+    Returns:
+        The records of its finished runs.
+
+    Raises:
+        FileNotFoundError: If there is no study.
+        ValueError: If tasks are mixed, a record contradicts itself, a run
+            comes twice, or it was written with another schema.
+    """
+    study_dir = epath.Path(study_dir)
+    study = _read_study_json(study_dir)
+    arms = tuple(Arm(a["model"], a["init"]) for a in study["arms"])
+    seeds = tuple(sorted(study["seeds"]))
+    found, notes = _find_runs(study_dir, study["task"], arms, seeds)
+    ordered = [(arm, seed) for arm in arms for seed in seeds]
+    runs = tuple(found[key] for key in ordered if key in found)
+    metrics = {run.metric for run in runs}
+    if len(metrics) > 1:
+        raise ValueError(
+            "Runs of one study must have one metric. Received: "
+            f"{sorted(metrics)} in {os.fspath(study_dir)!r}. Report each "
+            "task from a directory of its own."
+        )
+    layers, protocol = _read_comparisons(study_dir, {r.name for r in runs})
+    return StudyRecords(
+        name=study["name"],
+        task=study["task"],
+        metric=next(iter(metrics), "auc"),
+        threshold=float(study["auc_threshold"]),
+        command=study.get("command", ""),
+        arms=arms,
+        seeds=seeds,
+        runs=runs,
+        missing=tuple(
+            f"{arm.model}-{arm.init}-seed{seed}"
+            for arm, seed in ordered
+            if (arm, seed) not in found
+        ),
+        layers=layers,
+        protocol=protocol,
+        notes=tuple(notes),
+    )
+
+
+def run_directories(study_dir: epath.PathLike) -> Iterator[epath.Path]:
+    """Yields the directories under `runs/`, sorted by name."""
+    runs_dir = epath.Path(study_dir) / "runs"
+    if runs_dir.exists():
+        yield from sorted(
+            (path for path in runs_dir.iterdir() if path.is_dir()),
+            key=lambda path: path.name,
+        )
+
+
+def comparison_files(study_dir: epath.PathLike) -> Iterator[epath.Path]:
+    """Yields the files `comparisons/*/comparison.json`, sorted by name."""
+    parent = epath.Path(study_dir) / "comparisons"
+    if parent.exists():
+        for path in sorted(parent.iterdir(), key=lambda path: path.name):
+            if (path / "comparison.json").exists():
+                yield path / "comparison.json"
+
+
+def _read_study_json(study_dir: epath.Path) -> dict[str, Any]:
+    path = study_dir / "study.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{os.fspath(study_dir)!r} holds no study. Received: a directory "
+            "without study.json. Name the directory that "
+            "`python -m launch.study` wrote, or published records."
+        )
+    return _read_json(path)
+
+
+def _read_json(path: epath.Path) -> dict[str, Any]:
+    content = records.read_json(path)
+    if content.get("schema_version") != records.SCHEMA_VERSION:
+        raise ValueError(
+            f"{os.fspath(path)!r} was written with another schema. Received: "
+            f"schema_version={content.get('schema_version')}. This version "
+            f"reads {records.SCHEMA_VERSION}: use the version that wrote it."
+        )
+    return content
+
+
+def _find_runs(
+    study_dir: epath.Path,
+    task: str,
+    arms: tuple[Arm, ...],
+    seeds: tuple[int, ...],
+) -> tuple[dict[tuple[Arm, int], RunRecord], list[str]]:
+    found: dict[tuple[Arm, int], RunRecord] = {}
+    notes = []
+    for path in run_directories(study_dir):
+        if not (path / "config.json").exists():
+            continue
+        config = _read_json(path / "config.json")
+        key = _check_task(path, config, task)
+        if key[0] not in arms or key[1] not in seeds:
+            notes.append(f"{path.name} is not part of the study: left out")
+        elif key in found:
+            raise ValueError(
+                f"Two runs are the same arm and seed. Received: {path.name} "
+                f"and {found[key].name}. Move one out of "
+                f"{os.fspath(study_dir)!r}."
+            )
+        elif (path / "result.json").exists():
+            found[key] = _read_run(path, config, *key)
+    return found, notes
+
+
+def _check_task(
+    path: epath.Path, config: Mapping[str, Any], task: str
+) -> tuple[Arm, int]:
+    asked = config["config"]
+    if asked["task"] != task:
+        raise ValueError(
+            "A study has one task; runs of two are never put side by side. "
+            f"Received: {path.name} with task={asked['task']!r}, the study "
+            f"with task={task!r}. Report each task from its own directory."
+        )
+    return Arm(asked["model"], asked["init"]), int(asked["seed"])
+
+
+def _read_run(
+    path: epath.Path, config: Mapping[str, Any], arm: Arm, seed: int
+) -> RunRecord:
+    result = _read_json(path / "result.json")
+    test = evaluation.Predictions.from_arrays(
+        records.read_npz(path / "predictions_test.npz")
+    )
+    metric = "accuracy" if test.score.ndim == 2 else "auc"
+    _check_agreement(path, result, test, metric)
+    steps, values = _read_curve(path, metric)
+    donor = config.get("donor")
+    trained_on = config.get("data", {}).get("train", {})
+    return RunRecord(
+        name=path.name,
+        arm=arm,
+        seed=seed,
+        donor=None if donor is None else str(donor["name"]),
+        num_parameters=int(result["parameters"]["total"]),
+        metric=metric,
+        curve_steps=steps,
+        curve=values,
+        test=test,
+        num_training_examples=trained_on.get("num_examples"),
+    )
+
+
+def _check_agreement(
+    path: epath.Path,
+    result: Mapping[str, Any],
+    test: evaluation.Predictions,
+    metric: str,
+) -> None:
+    told, computed = result["test"].get(metric), test.metric(metric)
+    if told is None or abs(told - computed) > _AGREEMENT:
+        raise ValueError(
+            f"The records of {path.name} contradict each other. Received: "
+            f"{metric}={told} in result.json, {computed} from "
+            "predictions_test.npz. Evaluate the run again "
+            "(python -m launch.evaluate), or restore its files."
+        )
+
+
+def _read_curve(
+    path: epath.Path, metric: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    rows = [
+        row
+        for row in records.read_jsonl(path / "metrics.jsonl")
+        if row.get("split") == "validation" and metric in row
+    ]
+    if not rows:
+        raise ValueError(
+            f"{path.name} was never evaluated on validation patients. "
+            f"Received: metrics.jsonl without {metric!r}. Run it again with "
+            "a smaller --eval_every_steps."
+        )
+    steps = np.array([row["step"] for row in rows], dtype=np.int64)
+    return steps, np.array([row[metric] for row in rows], dtype=np.float64)
+
+
+def _read_comparisons(
+    study_dir: epath.Path, run_names: set[str]
+) -> tuple[dict[str, tuple[StageScore, ...]], dict[str, Any]]:
+    layers: dict[str, tuple[StageScore, ...]] = {}
+    protocols: list[dict[str, Any]] = []
+    for path in comparison_files(study_dir):
+        content = _read_json(path)
+        if content["kind"] != "before_after" or content["run"] not in run_names:
+            continue
+        layers[content["run"]] = tuple(
+            StageScore(s["stage"], _number(s["score"]), _number(s["null"]))
+            for s in content["stages"]
+        )
+        protocol = {"measure": content["measure"], **content["protocol"]}
+        if protocols and protocol != protocols[0]:
+            raise ValueError(
+                "Scores of different procedures are never put side by side. "
+                f"Received: {path.parent.name} with {protocol}, others with "
+                f"{protocols[0]}. Make the comparisons again in one way."
+            )
+        protocols.append(protocol)
+    return layers, protocols[0] if protocols else {}
+
+
+def _number(value: float | None) -> float:
+    """JSON has no NaN: an undefined score is stored as null."""
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,213 @@
+"""The statistics of a study that tables, figures and verdict all show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from transfusion_tf import evaluation
+from transfusion_tf.reporting.study import Arm, RunRecord, StudyRecords
+
+BASELINE_INIT = "random"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunSummary:
+    """One finished run.
+
+    Attributes:
+        run: Its record.
+        test: Its test metric with the patient interval.
+        average_precision: On test; None where the metric is accuracy.
+        steps: Steps to the threshold on validation.
+    """
+
+    run: RunRecord
+    test: evaluation.Interval
+    average_precision: float | None
+    steps: evaluation.StepsToThreshold
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArmSummary:
+    """One arm.
+
+    Attributes:
+        arm: Its model and initialization.
+        donor: What the donor is, in words, or None.
+        num_parameters: All parameters, or None without a finished run.
+        num_missing: Runs that are not finished.
+        runs: Its finished runs, by seed.
+        seed: Student's t interval of the test metric, from 3 seeds.
+        joint: Joint interval of the test metric, from 3 seeds.
+        average_precision: Student's t interval, from 3 seeds.
+        steps: Steps to the threshold, or None without a finished run.
+    """
+
+    arm: Arm
+    donor: str | None
+    num_parameters: int | None
+    num_missing: int
+    runs: tuple[RunSummary, ...]
+    seed: evaluation.Interval | None
+    joint: evaluation.Interval | None
+    average_precision: evaluation.Interval | None
+    steps: evaluation.StepsSummary | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Difference:
+    """The test metric of one arm less that of another.
+
+    Attributes:
+        first: The arm subtracted from.
+        second: The arm subtracted.
+        seeds: Seeds that both arms finished.
+        joint: Joint interval over paired seeds and patients, from 3 seeds.
+        seed: Student's t interval over the seeds' differences, from 3 seeds.
+        by_seed: Seed -> difference with its interval over patients alone.
+    """
+
+    first: Arm
+    second: Arm
+    seeds: tuple[int, ...]
+    joint: evaluation.Interval | None
+    seed: evaluation.Interval | None
+    by_seed: dict[int, evaluation.Interval]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Summary:
+    """A study in numbers.
+
+    Attributes:
+        study: Its records.
+        arms: One summary an arm, in the order of the study.
+        differences: Each model's other initializations less random.
+        small: The smallest model's best-placed arm less the largest's, or
+            None with one model.
+    """
+
+    study: StudyRecords
+    arms: tuple[ArmSummary, ...]
+    differences: tuple[Difference, ...]
+    small: Difference | None
+
+    def arm(self, arm: Arm) -> ArmSummary:
+        """Returns the summary of an arm."""
+        return next(a for a in self.arms if a.arm == arm)
+
+
+def summarize(study: StudyRecords) -> Summary:
+    """Computes every number that a report shows.
+
+    Args:
+        study: The records.
+
+    Returns:
+        The summary.
+    """
+    arms = tuple(_summarize_arm(study, arm) for arm in study.arms)
+    baselines = {a.model: a for a in study.arms if a.init == BASELINE_INIT}
+    differences = [
+        _difference(study, arm, baselines[arm.model])
+        for arm in study.arms
+        if arm.init != BASELINE_INIT and arm.model in baselines
+    ]
+    return Summary(
+        study,
+        arms,
+        tuple(d for d in differences if d is not None),
+        _small_against_large(study, arms),
+    )
+
+
+def _summarize_arm(study: StudyRecords, arm: Arm) -> ArmSummary:
+    runs = study.runs_of(arm)
+    summaries = tuple(_summarize_run(study, run) for run in runs)
+    enough = len(runs) >= evaluation.MIN_SEEDS
+    precisions = [s.average_precision for s in summaries]
+    return ArmSummary(
+        arm=arm,
+        donor=runs[0].donor if runs else None,
+        num_parameters=runs[0].num_parameters if runs else None,
+        num_missing=len(study.seeds) - len(runs),
+        runs=summaries,
+        seed=evaluation.seed_interval([s.test.estimate for s in summaries])
+        if enough
+        else None,
+        joint=evaluation.joint_interval([r.test for r in runs], study.metric)
+        if enough
+        else None,
+        average_precision=evaluation.seed_interval(
+            np.array(precisions, dtype=np.float64)
+        )
+        if enough and None not in precisions
+        else None,
+        steps=evaluation.summarize_steps([s.steps for s in summaries])
+        if runs
+        else None,
+    )
+
+
+def _summarize_run(study: StudyRecords, run: RunRecord) -> RunSummary:
+    is_binary = study.metric == "auc"
+    return RunSummary(
+        run=run,
+        test=evaluation.patient_interval(run.test, study.metric),
+        average_precision=run.test.metric("average_precision")
+        if is_binary
+        else None,
+        steps=evaluation.steps_to_threshold(
+            run.curve_steps, run.curve, study.threshold
+        ),
+    )
+
+
+def _difference(
+    study: StudyRecords, first: Arm, second: Arm
+) -> Difference | None:
+    ours = {run.seed: run for run in study.runs_of(first)}
+    theirs = {run.seed: run for run in study.runs_of(second)}
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    if not seeds:
+        return None
+    pairs = [(ours[seed].test, theirs[seed].test) for seed in seeds]
+    by_seed = {
+        seed: evaluation.patient_difference_interval(*pair, study.metric)
+        for seed, pair in zip(seeds, pairs, strict=True)
+    }
+    joint = over_seeds = None
+    if len(seeds) >= evaluation.MIN_SEEDS:
+        joint = evaluation.joint_difference_interval(
+            [p[0] for p in pairs], [p[1] for p in pairs], study.metric
+        )
+        over_seeds = evaluation.seed_interval(
+            [interval.estimate for interval in by_seed.values()]
+        )
+    return Difference(first, second, seeds, joint, over_seeds, by_seed)
+
+
+def _small_against_large(
+    study: StudyRecords, arms: Sequence[ArmSummary]
+) -> Difference | None:
+    """The smallest model against the largest as each would be used.
+
+    The large one is taken with transfer and the small one from random where
+    the study has them so; which arm it is does not depend on test results.
+    """
+    sized = [
+        (a.num_parameters, a) for a in arms if a.num_parameters is not None
+    ]
+    sizes = sorted({(size, a.arm.model) for size, a in sized})
+    if len({model for _, model in sizes}) < 2:
+        return None
+    small = [a.arm for _, a in sized if a.arm.model == sizes[0][1]]
+    large = [a.arm for _, a in sized if a.arm.model == sizes[-1][1]]
+    return _difference(
+        study,
+        min(small, key=lambda arm: arm.init != BASELINE_INIT),
+        min(large, key=lambda arm: arm.init == BASELINE_INIT),
+    )

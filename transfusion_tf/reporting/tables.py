@@ -1,0 +1,334 @@
+"""The table of a study as CSV (plain numbers), Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from transfusion_tf import evaluation
+from transfusion_tf.reporting import names
+from transfusion_tf.reporting.summaries import (
+    ArmSummary,
+    Difference,
+    RunSummary,
+    Summary,
+)
+
+ARM_COLUMNS: tuple[str, ...] = (
+    "model",
+    "init",
+    "donor",
+    "num_parameters",
+    "num_runs",
+    "num_missing",
+    "metric",
+    "test_mean",
+    "test_seed_low",
+    "test_seed_high",
+    "test_joint_low",
+    "test_joint_high",
+    "average_precision_mean",
+    "average_precision_seed_low",
+    "average_precision_seed_high",
+    "threshold",
+    "num_reached",
+    "median_steps",
+    "median_steps_is_lower_bound",
+    "restricted_mean_steps",
+    "restricted_mean_steps_is_lower_bound",
+    "difference_from_random",
+    "difference_joint_low",
+    "difference_joint_high",
+    "difference_seed_low",
+    "difference_seed_high",
+)
+
+RUN_COLUMNS: tuple[str, ...] = (
+    "model",
+    "init",
+    "seed",
+    "metric",
+    "test",
+    "test_patient_low",
+    "test_patient_high",
+    "average_precision",
+    "threshold",
+    "steps",
+    "last_step",
+    "num_test_examples",
+    "num_test_patients",
+)
+
+Cells = Sequence[object]
+
+
+def arms_csv(summary: Summary) -> str:
+    """Returns one row an arm; means are empty below 3 seeds."""
+    joint = {d.first: d.joint for d in summary.differences}
+    over_seeds = {d.first: d.seed for d in summary.differences}
+    return _csv(
+        ARM_COLUMNS,
+        (
+            [
+                arm.arm.model,
+                arm.arm.init,
+                arm.donor,
+                arm.num_parameters,
+                len(arm.runs),
+                arm.num_missing,
+                summary.study.metric,
+                *_estimate_and_ends(arm.seed),
+                *_estimate_and_ends(arm.joint)[1:],
+                *_estimate_and_ends(arm.average_precision),
+                summary.study.threshold,
+                *_steps_cells(arm.steps),
+                *_estimate_and_ends(joint.get(arm.arm)),
+                *_estimate_and_ends(over_seeds.get(arm.arm))[1:],
+            ]
+            for arm in summary.arms
+        ),
+    )
+
+
+def runs_csv(summary: Summary) -> str:
+    """Returns one row a finished run; `steps` is empty where censored."""
+    return _csv(
+        RUN_COLUMNS,
+        (
+            [
+                arm.arm.model,
+                arm.arm.init,
+                run.run.seed,
+                summary.study.metric,
+                *_estimate_and_ends(run.test),
+                run.average_precision,
+                summary.study.threshold,
+                run.steps.steps,
+                run.steps.last_step,
+                run.run.test.num_examples,
+                run.run.test.num_patients,
+            ]
+            for arm in summary.arms
+            for run in arm.runs
+        ),
+    )
+
+
+def markdown(summary: Summary) -> str:
+    """Returns the table, the differences, and what must be known of them."""
+    parts = [_markdown_table(header(summary), body(summary))]
+    if summary.differences:
+        parts.append(
+            _markdown_table(
+                difference_header(summary), difference_body(summary)
+            )
+        )
+    parts.append("\n".join(f"- {note}" for note in notes(summary)))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(summary: Summary) -> str:
+    """Returns both tables as LaTeX for the package booktabs."""
+    parts = [_latex_table(header(summary), body(summary))]
+    if summary.differences:
+        parts.append(
+            _latex_table(difference_header(summary), difference_body(summary))
+        )
+    comments = [f"% {note}" for note in notes(summary)]
+    return "\n\n".join(parts) + "\n\n" + "\n".join(comments) + "\n"
+
+
+def header(summary: Summary) -> list[str]:
+    """Returns the column titles of the table in print."""
+    metric = names.METRIC_TITLES[summary.study.metric]
+    return [
+        "Model",
+        "Initialization",
+        "Parameters",
+        "Runs",
+        f"Test {metric}",
+        "Joint interval",
+        "Average precision",
+        f"Steps to validation {metric} > {summary.study.threshold:g}",
+    ]
+
+
+def body(summary: Summary) -> list[list[str]]:
+    """Returns a row an arm, or below 3 seeds a row a run."""
+    rows = []
+    for arm in summary.arms:
+        if arm.seed is not None:
+            rows.append(_arm_row(arm))
+        else:
+            rows += [_run_row(arm, run) for run in arm.runs]
+        if not arm.runs:
+            rows.append([*_first_cells(arm), "none finished", *[""] * 4])
+    return rows
+
+
+def difference_header(summary: Summary) -> list[str]:
+    """Returns the column titles of the differences in print."""
+    metric = names.METRIC_TITLES[summary.study.metric]
+    return ["Model", "Difference", "Runs", f"Test {metric}", "Interval over"]
+
+
+def difference_body(summary: Summary) -> list[list[str]]:
+    """Returns a row a difference, or below 3 seeds a row a paired seed."""
+    rows = []
+    for difference in summary.differences:
+        title = names.model_title(difference.first.model)
+        what = difference_title(difference)
+        if difference.joint is not None and difference.seed is not None:
+            first_cells = [title, what, f"{len(difference.seeds)} paired seeds"]
+            rows += [
+                [*first_cells, signed(difference.joint), "seeds and patients"],
+                [*first_cells, signed(difference.seed), "seeds alone"],
+            ]
+            continue
+        for seed, interval in difference.by_seed.items():
+            cells = [signed(interval), "patients only"]
+            rows.append([title, what, f"seed {seed}", *cells])
+    return rows
+
+
+def difference_title(difference: Difference) -> str:
+    """Returns what is subtracted from what, in words."""
+    return f"{difference.first.init} - {difference.second.init}"
+
+
+def signed(interval: evaluation.Interval) -> str:
+    """Returns a difference with its sign and the ends of its interval."""
+    ends = f"[{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"{interval.estimate:+.3f} {ends}"
+
+
+def notes(summary: Summary) -> list[str]:
+    """Returns what a reader of the table must know."""
+    study = summary.study
+    lines = [f"Task: {study.task}. Intervals are at 95 %."]
+    if any(arm.seed is not None for arm in summary.arms):
+        lines.append(
+            f"Test {names.METRIC_TITLES[study.metric]} of several seeds: mean "
+            "and Student's t interval over seeds; joint interval: bootstrap "
+            "of seeds, then patients."
+        )
+    if any(arm.seed is None and arm.runs for arm in summary.arms):
+        lines.append(
+            f"Fewer than {evaluation.MIN_SEEDS} seeds: each run stands with "
+            "its interval over test patients. That is not an interval over "
+            "seeds: it says nothing of what another training run would give."
+        )
+    lines.append(
+        "Steps are those of the first evaluation on validation patients "
+        f"above {study.threshold:g}; >N: not reached in N steps."
+    )
+    if study.missing:
+        lines.append(f"Missing, not finished: {', '.join(study.missing)}.")
+    return [*lines, *(f"{note}." for note in study.notes)]
+
+
+def _first_cells(arm: ArmSummary) -> list[str]:
+    parameters = arm.num_parameters
+    return [
+        names.model_title(arm.arm.model),
+        names.initialization_title(arm.arm.init, arm.donor),
+        "" if parameters is None else f"{parameters:,}",
+    ]
+
+
+def _arm_row(arm: ArmSummary) -> list[str]:
+    missing = f", {arm.num_missing} missing" if arm.num_missing else ""
+    joint, precision = arm.joint, arm.average_precision
+    return [
+        *_first_cells(arm),
+        f"{len(arm.runs)} seeds{missing}",
+        str(arm.seed),
+        "" if joint is None else f"[{joint.low:.3f}, {joint.high:.3f}]",
+        "" if precision is None else str(precision),
+        str(arm.steps),
+    ]
+
+
+def _run_row(arm: ArmSummary, run: RunSummary) -> list[str]:
+    precision = run.average_precision
+    return [
+        *_first_cells(arm),
+        f"seed {run.run.seed}",
+        str(run.test),
+        "",
+        "" if precision is None else f"{precision:.3f}",
+        str(run.steps),
+    ]
+
+
+def _estimate_and_ends(
+    interval: evaluation.Interval | None,
+) -> list[float | None]:
+    if interval is None:
+        return [None, None, None]
+    return [interval.estimate, interval.low, interval.high]
+
+
+def _steps_cells(steps: evaluation.StepsSummary | None) -> list[object]:
+    if steps is None:
+        return [None] * 5
+    return [
+        steps.num_reached,
+        steps.median,
+        int(steps.median_is_lower_bound),
+        steps.restricted_mean,
+        int(steps.restricted_mean_is_lower_bound),
+    ]
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Cells]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _markdown_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Pads the cells, so that the table reads in a terminal too."""
+    escaped = [[c.replace("|", "\\|") for c in row] for row in (titles, *rows)]
+    kept = _without_empty_columns(escaped)
+    widths = [max(map(len, column)) for column in zip(*kept, strict=True)]
+    lines = [
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in kept
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _without_empty_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Drops the columns that hold nothing under their title."""
+    filled = [i for i in range(len(rows[0])) if any(r[i] for r in rows[1:])]
+    return [[row[i] for i in filled] for row in rows]
+
+
+def _latex_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    kept = _without_empty_columns([titles, *rows])
+    lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in kept]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{'l' * len(kept[0])}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _latex_text(text: str) -> str:
+    for character in "&%$#_{}":
+        text = text.replace(character, "\\" + character)
+    for character in "<>":
+        text = text.replace(character, f"${character}$")
+    return text.replace(" - ", " $-$ ").replace("~", r"\textasciitilde{}")
