@@ -13,8 +13,11 @@ import numpy as np
 _NUM_HYPOTHESES = 300
 _TOLERANCE = 0.012  # How far from the circle a border may be, in diameters.
 _LEAST_BORDER = 12  # Border points on the circle, of rows of the picture.
-_LEAST_SHARE = 0.5  # Of all border points that must lie on the circle.
-_CLEAR_SHARE = 0.85  # That makes trying further levels needless.
+# Share of the border points on the circle, times how much more of the disc
+# than of its surround is bright: 1 for a clean photograph. The worst of 1,998
+# real ones has 0.48, the best of 20 pictures of other things 0.27.
+_LEAST_SCORE = 0.4
+_CLEAR_SCORE = 0.8  # That makes trying further levels needless.
 _LEVELS = (0.08, 0.2, 0.35)  # Of white; the surround may be noisy.
 
 
@@ -59,19 +62,19 @@ def find_circle(image: np.ndarray) -> Circle | None:
     """
     bright = image.max(axis=2).astype(np.float64)
     white = np.percentile(bright, 99)
-    best, best_share = None, 0.0
+    best, best_score = None, _LEAST_SCORE
     for level in _LEVELS:
-        circle, share = _find_at(bright > level * white)
-        if share > best_share:
-            best, best_share = circle, share
-        if share > _CLEAR_SHARE:
+        circle, score = _find_at(_majority(bright > level * white))
+        if score > best_score:
+            best, best_score = circle, score
+        if score > _CLEAR_SCORE:
             break
-    return best if best_share >= _LEAST_SHARE else None
+    return best
 
 
 def _find_at(mask: np.ndarray) -> tuple[Circle | None, float]:
-    """Finds the circle in a mask, and the share of borders that lie on it."""
-    points = _border_points(_majority(mask))
+    """Finds the circle in a mask of bright pixels, and its score in [0, 1]."""
+    points = _border_points(mask)
     circle = _vote(points, max(mask.shape))
     if circle is None:
         return None, 0.0
@@ -80,7 +83,17 @@ def _find_at(mask: np.ndarray) -> tuple[Circle | None, float]:
         if near.sum() < _LEAST_BORDER:
             return None, 0.0
         circle = _fit(points[near])
-    return circle, float(near.mean())
+    return circle, float(near.mean() * _contrast(mask, circle))
+
+
+def _contrast(mask: np.ndarray, circle: Circle) -> float:
+    """Share of the disc that is bright, less that of its surround."""
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    square = (x + 0.5 - circle.x) ** 2 + (y + 0.5 - circle.y) ** 2
+    inside = square < circle.radius**2
+    if inside.all() or not inside.any():
+        return 0.0
+    return float(mask[inside].mean() - mask[~inside].mean())
 
 
 def _border_points(mask: np.ndarray) -> np.ndarray:
