@@ -26,7 +26,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 f"{' '.join(argv[1:])!r}. See --help."
             )
         # Libraries' news would tear the progress bar apart.
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)
         try:
             main(argv)
         except _MENDABLE as error:

@@ -8,6 +8,7 @@ from transfusion_tf.analysis.layer_change import (
     Checkpoint,
     ProtocolConfig,
     compare,
+    compare_runs,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "ProtocolConfig",
     "StageActivations",
     "compare",
+    "compare_runs",
 ]

@@ -9,9 +9,8 @@ import math
 import warnings
 from typing import Any
 
-from transfusion_tf import records, similarity
+from transfusion_tf import records, similarity, training
 from transfusion_tf.analysis import activations
-from transfusion_tf.training import task_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +75,7 @@ def compare(
     second: Checkpoint,
     *,
     capture: activations.StageActivations,
-    run_data: task_data.TaskData,
+    run_data: training.TaskData,
     batch_size: int,
     config: ProtocolConfig | None = None,
 ) -> dict[str, Any]:
@@ -149,6 +148,65 @@ def compare(
         },
         "stages": stages,
     }
+
+
+def compare_runs(
+    first: Checkpoint,
+    second: Checkpoint,
+    trainer: training.Trainer,
+    *,
+    config: ProtocolConfig | None = None,
+    data_dir: str | None = None,
+) -> dict[str, Any]:
+    """Opens data and network of two runs' checkpoints and compares them.
+
+    Args:
+        first: One side.
+        second: The other side.
+        trainer: Keeps the network and the data.
+        config: How to sample and score.
+        data_dir: Where the runs' data set is prepared.
+
+    Returns:
+        See `compare`.
+
+    Raises:
+        ValueError: If the runs are of different models, image sizes or data.
+        FileNotFoundError: See `compare`.
+    """
+    records_of = [side.run.config() for side in (first, second)]
+    _check_comparable(records_of)
+    run_config = training.TrainConfig.from_record(
+        records_of[0]["config"], data_dir=data_dir
+    )
+    run_data = trainer.data(run_config)
+    program = trainer.program(run_config, run_data.task.num_outputs)
+    return compare(
+        first,
+        second,
+        capture=activations.StageActivations(
+            program.staged, program.preprocessing
+        ),
+        run_data=run_data,
+        batch_size=run_config.batch_size,
+        config=config,
+    )
+
+
+def _check_comparable(configs: list[dict[str, Any]]) -> None:
+    for where, key in (
+        ("config", "model"),
+        ("config", "image_size"),
+        ("config", "task"),
+        ("data", "test"),
+    ):
+        values = [config[where][key] for config in configs]
+        if values[0] != values[1]:
+            raise ValueError(
+                "Only runs of one model on one data set can be compared by "
+                f"stage. Received: {key}={values[0]!r} and {values[1]!r}. "
+                "Name two runs that differ in seed or initialization only."
+            )
 
 
 def _score_stage(

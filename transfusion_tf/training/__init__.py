@@ -20,6 +20,7 @@ from transfusion_tf.training.program import (
     make_strategy,
 )
 from transfusion_tf.training.schedules import learning_rate_at
+from transfusion_tf.training.scoring import score_run
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
 from transfusion_tf.training.trainer import Progress, Trainer, num_steps_of
 
@@ -40,5 +41,6 @@ __all__ = [
     "make_strategy",
     "num_steps_of",
     "prepare_runtime",
+    "score_run",
     "stop_on_signals",
 ]

@@ -179,6 +179,27 @@ Use --batch_size=1 or more.
         init = self.init.replace(":", "_").replace(",", "_")
         return f"{self.model}-{init}-seed{self.seed}"
 
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], **locations: Any
+    ) -> "TrainConfig":
+        """Makes a configuration of what `config.json` holds.
+
+        Args:
+            record: What `record` returned.
+            **locations: The fields that are not recorded.
+
+        Example:
+        >>> config = TrainConfig(seed=5, keep_checkpoint_steps=(1, 2))
+        >>> TrainConfig.from_record(config.record()) == config
+        True
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in record.items()
+        }
+        return cls(**values, **locations)
+
     def record(self) -> dict[str, Any]:
         """The fields that `config.json` holds: all but locations."""
         return {

@@ -1,0 +1,42 @@
+"""Makes the tables, figures and verdict of a study from its records.
+
+Example:
+  python -m launch.report --study_dir=runs/demo --output_dir=/tmp/report
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from launch import cli
+from transfusion_tf import reporting
+
+_STUDY_DIR = flags.DEFINE_string(
+    "study_dir", None, "A study, or its published records.", required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Where the report is written.", required=True
+)
+_PUBLISH_RECORDS = flags.DEFINE_string(
+    "publish_records",
+    None,
+    "Also copy the records here: no weights, no ids of patients.",
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes the report and prints its answer."""
+    del argv
+    source = _STUDY_DIR.value
+    if _PUBLISH_RECORDS.value:
+        files = reporting.publish_records(source, _PUBLISH_RECORDS.value)
+        print(f"{len(files)} records published in {_PUBLISH_RECORDS.value}")
+        source = _PUBLISH_RECORDS.value
+    report = reporting.write_report(source, _OUTPUT_DIR.value)
+    print(f"{report.table_markdown}\n\n{report.verdict}\n")
+    for path in report.files:
+        print(path)
+
+
+if __name__ == "__main__":
+    cli.run(main)

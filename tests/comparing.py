@@ -1,0 +1,55 @@
+"""When two runs are the same: all of their records but times, bit by bit."""
+
+import pathlib
+
+import h5py
+import numpy as np
+
+from transfusion_tf import records
+
+
+def assert_same_run(received: pathlib.Path, expected: pathlib.Path) -> None:
+    """Compares records and weights; times and the checkout are left out."""
+    names = {path.name for path in expected.glob("*.json*")}
+    assert {path.name for path in received.glob("*.json*")} == names
+    for name in names:
+        read = records.read_jsonl if "jsonl" in name else records.read_json
+        ours, theirs = read(received / name), read(expected / name)
+        assert _without_times(ours) == _without_times(theirs), name
+    for path in expected.glob("predictions_*.npz"):
+        ours = records.read_npz(received / path.name)
+        for key, array in records.read_npz(path).items():
+            np.testing.assert_array_equal(ours[key], array)
+    weights = sorted(p.name for p in expected.glob("checkpoints/weights_*"))
+    assert weights
+    for name in weights:
+        ours = _h5_arrays(received / "checkpoints" / name)
+        theirs = _h5_arrays(expected / "checkpoints" / name)
+        assert ours.keys() == theirs.keys()
+        for key, array in theirs.items():
+            np.testing.assert_array_equal(ours[key], array, err_msg=key)
+
+
+def _without_times(content):
+    if isinstance(content, dict):
+        return {
+            key: _without_times(value)
+            for key, value in content.items()
+            if key not in ("seconds", "environment")
+        }
+    if isinstance(content, list):
+        return [_without_times(value) for value in content]
+    return content
+
+
+def _h5_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                arrays.update({name: item[()]})
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
+    return arrays

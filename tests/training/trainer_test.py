@@ -1,0 +1,213 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.comparing import assert_same_run
+from transfusion_tf import records, training
+
+
+@pytest.fixture(scope="module")
+def finished(trainer, folder_config, tmp_path_factory):
+    """A run that nothing disturbed."""
+    path = tmp_path_factory.mktemp("runs") / "undisturbed"
+    trainer.train(folder_config, path)
+    return path
+
+
+class StopAfter:
+    """Asks for a stop after so many steps; sees every step."""
+
+    def __init__(self, num_steps):
+        self.request = training.StopRequest()
+        self.num_steps = num_steps
+        self.seen = 0
+
+    def update(self, num_steps, description):
+        self.seen += num_steps
+        if self.num_steps is not None and self.seen >= self.num_steps:
+            self.request.set()
+
+
+def trainer_that_stops(trainer, num_steps):
+    """Shares the compiled program and the data of `trainer`."""
+    progress = StopAfter(num_steps)
+    stopping = training.Trainer(
+        progress=progress, stop_request=progress.request
+    )
+    stopping._program, stopping._data = trainer._program, trainer._data
+    return stopping, progress
+
+
+@pytest.mark.parametrize("stops", [[1], [3, 4], [6, 7, 11], [2, 5, 8, 10]])
+def test_a_run_stopped_anywhere_ends_with_the_same_bits(
+    trainer, folder_config, finished, tmp_path, stops
+):
+    path = tmp_path / "run"
+    for stop in stops:
+        stopping, _ = trainer_that_stops(trainer, stop)
+        with pytest.raises(training.Interrupted, match="Repeat the same"):
+            stopping.train(folder_config, path)
+        assert not records.RunDirectory(path).is_finished
+    trainer.train(folder_config, path)
+    assert_same_run(path, finished)
+
+
+def test_another_run_in_between_changes_nothing(
+    trainer, folder_config, finished, tmp_path
+):
+    other = dataclasses.replace(folder_config, seed=9, num_epochs=1)
+    trainer.train(other, tmp_path / "other")
+    trainer.train(folder_config, tmp_path / "again")
+    assert_same_run(tmp_path / "again", finished)
+
+
+def test_runs_of_one_architecture_share_one_trace(
+    trainer, folder_config, finished, tmp_path
+):
+    for seed in (1, 2):
+        config = dataclasses.replace(folder_config, seed=seed, num_steps=3)
+        trainer.train(config, tmp_path / f"{seed}")
+    program = trainer.program(folder_config, num_outputs=2)
+    assert program._train.experimental_get_tracing_count() == 1
+    assert program._predict.experimental_get_tracing_count() == 1
+
+
+def test_a_finished_run_is_not_trained_again(trainer, folder_config, finished):
+    again, progress = trainer_that_stops(trainer, None)
+    result = again.train(folder_config, finished)
+    assert progress.seen == 0
+    assert result == records.read_json(finished / "result.json")
+
+
+def test_the_records_are_complete_and_agree(finished, folder_config):
+    run = records.RunDirectory(finished)
+    result, config = run.result(), run.config()
+    num_train = config["data"]["train"]["num_examples"]
+    num_steps = 2 * (num_train // 8)
+    assert result["num_steps"] == num_steps
+    assert config["config"] == folder_config.record()
+    assert config["environment"]["keras"] == keras.__version__
+    assert run.weights_path(0).exists()
+    assert run.weights_path(num_steps).exists()
+    assert not run.resume_path.exists()
+    steps = [r["step"] for r in run.metrics() if r["split"] == "validation"]
+    assert steps == [*range(3, num_steps, 3), num_steps]
+    predictions = records.read_npz(run.predictions_path("test"))
+    assert len(predictions["label"]) == config["data"]["test"]["num_examples"]
+    right = predictions["score"].argmax(-1) == predictions["label"]
+    assert result["test"]["accuracy"] == pytest.approx(right.mean())
+
+
+def test_a_task_that_colour_gives_away_is_learnt(finished):
+    assert records.read_json(finished / "result.json")["test"]["accuracy"] == 1
+
+
+def test_the_weights_of_step_0_are_those_of_the_scheme(finished, trainer):
+    from transfusion_tf import initialization, models
+
+    staged = models.build("cbr_tiny", num_outputs=2, image_shape=(32, 32, 3))
+    staged.model.load_weights(finished / "checkpoints/weights_0.weights.h5")
+    saved = {k: v.numpy() for k, v in staged.variables().items()}
+    initialization.initialize(staged, "random", seed=0)
+    for key, variable in staged.variables().items():
+        np.testing.assert_array_equal(saved[key], variable, err_msg=key)
+
+
+def test_another_configuration_is_refused_naming_what_differs(
+    trainer, folder_config, finished
+):
+    other = dataclasses.replace(folder_config, learning_rate=0.5, seed=4)
+    expected = "--learning_rate: was 0.001, is 0.5; --seed: was 0, is 4"
+    with pytest.raises(ValueError, match=expected):
+        trainer.train(other, finished)
+
+
+def test_early_stopping_takes_the_best_weights(
+    trainer, folder_config, tmp_path
+):
+    config = dataclasses.replace(
+        folder_config, early_stopping=2, eval_every_steps=1, num_epochs=20
+    )
+    result = trainer.train(config, tmp_path / "run")
+    run = records.RunDirectory(tmp_path / "run")
+    rows = [r for r in run.metrics() if r["split"] == "validation"]
+    accuracies = [row["accuracy"] for row in rows]
+    best = int(np.argmax(accuracies))
+    assert result["num_steps"] == rows[best]["step"]
+    assert len(rows) == best + 3
+    assert result["steps_trained"] == rows[-1]["step"]
+    assert result["validation"]["accuracy"] == max(accuracies)
+    kept = sorted(p.name for p in (run.path / "checkpoints").glob("*.h5"))
+    assert kept == sorted(
+        {"weights_0.weights.h5", f"weights_{best + 1}.weights.h5"}
+    )
+
+
+def test_asked_for_weights_are_kept(trainer, folder_config, tmp_path):
+    config = dataclasses.replace(
+        folder_config, num_steps=4, keep_checkpoint_steps=(1, 3)
+    )
+    trainer.train(config, tmp_path / "run")
+    kept = (tmp_path / "run" / "checkpoints").glob("weights_*")
+    steps = sorted(int(p.name.split("_")[1].split(".")[0]) for p in kept)
+    assert steps == [0, 1, 3, 4]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    trainer, folder_config, tmp_path
+):
+    config = dataclasses.replace(folder_config, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match="between steps 0 and 3"):
+        trainer.train(config, tmp_path / "run")
+    assert not records.RunDirectory(tmp_path / "run").is_finished
+
+
+def test_random_initialization_with_a_donor_is_refused(
+    trainer, folder_config, tmp_path
+):
+    config = dataclasses.replace(folder_config, donor="imagenet")
+    with pytest.raises(ValueError, match="Leave out --donor"):
+        trainer.train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_an_unwritable_directory_is_refused_at_once(trainer, folder_config):
+    with pytest.raises(OSError, match="Cannot write into '/proc/run'"):
+        trainer.train(folder_config, "/proc/run")
+
+
+TRAIN_MIRRORED = """
+import json, sys
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+from transfusion_tf import training
+config = training.TrainConfig(
+    model="cbr_tiny", task="folder:" + sys.argv[1], image_size=32,
+    batch_size=8, num_steps=2, strategy="mirrored")
+print(json.dumps(training.Trainer().train(config, sys.argv[2])))
+"""
+
+
+def test_two_replicas_train_and_score_every_example(class_folders, tmp_path):
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            TRAIN_MIRRORED,
+            str(class_folders),
+            str(tmp_path / "run"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert json.loads(process.stdout.splitlines()[-1])["num_steps"] == 2
+    predictions = records.read_npz(tmp_path / "run/predictions_test.npz")
+    np.testing.assert_array_equal(predictions["example_id"], np.arange(14))

@@ -1,0 +1,63 @@
+"""Scores a finished run again, on any split or any data set of its kind."""
+
+import dataclasses
+from typing import Any
+
+from etils import epath
+
+from transfusion_tf import evaluation, records
+from transfusion_tf.training import config as config_lib
+from transfusion_tf.training import trainer as trainer_lib
+
+
+def score_run(
+    run_path: epath.PathLike,
+    trainer: trainer_lib.Trainer,
+    *,
+    split: str,
+    **other_data: Any,
+) -> tuple[evaluation.Predictions, dict[str, float]]:
+    """Loads a run's last weights and scores a split with them.
+
+    Args:
+        run_path: A finished run.
+        trainer: Keeps the compiled program and the data.
+        split: "train", "validation" or "test".
+        **other_data: Fields of `TrainConfig` that say where to read, such as
+            `data_dir`, or what else than the run's own data: `task`,
+            `dataset_config`.
+
+    Returns:
+        The predictions, and the task's metrics by name.
+
+    Raises:
+        FileNotFoundError: If the run is not finished or kept no weights, or
+            the data are not prepared.
+        ValueError: If the other task has another number of outputs.
+    """
+    run = records.RunDirectory(run_path)
+    step = run.result()["num_steps"]
+    record = run.config()
+    config = dataclasses.replace(
+        config_lib.TrainConfig.from_record(record["config"]), **other_data
+    )
+    run_data = trainer.data(config)
+    if run_data.task.num_outputs != record["num_outputs"]:
+        raise ValueError(
+            "The run's network has another number of outputs than the task. "
+            f"Received: {record['num_outputs']} outputs, task="
+            f"{config.task!r} with {run_data.task.num_outputs}. Use a task "
+            "with the same classes."
+        )
+    path = run.weights_path(step)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"The run {run.path.name} keeps no weights of its last step. "
+            f"Received: {str(path)!r}. Published records hold none: train "
+            "the run again."
+        )
+    program = trainer.program(config, run_data.task.num_outputs)
+    program.staged.model.load_weights(str(path))
+    reader = run_data.reader(split)
+    predictions = run_data.predictions(reader, *program.predict(reader))
+    return predictions, run_data.score(predictions)
