@@ -41,7 +41,10 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 
 def define_flags(
-    config_class: type, *, skip: Sequence[str] = (), **defaults: Any
+    config_class: type,
+    *,
+    skip: Sequence[str] = (),
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> None:
     """Defines a flag for each field of a configuration.
 
@@ -49,27 +52,37 @@ def define_flags(
         config_class: A dataclass whose fields carry `help` and, where the
             values are closed, `choices` in their metadata.
         skip: Fields without a flag.
-        **defaults: Defaults that differ from the class's.
+        flag_values: Where the flags are defined.
     """
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         if field.name in skip:
             continue
-        default = defaults.get(field.name, field.default)
         define = _flag_kind(hints[field.name], field.metadata)
-        define(field.name, default, field.metadata["help"])
+        define(
+            field.name,
+            field.default,
+            field.metadata["help"],
+            flag_values=flag_values,
+        )
 
 
-def config_from_flags(config_class: type[T], **values: Any) -> T:
+def config_from_flags(
+    config_class: type[T],
+    *,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    **values: Any,
+) -> T:
     """Makes a configuration of the flags that `define_flags` defined.
 
     Args:
         config_class: The dataclass.
+        flag_values: Where the flags are defined.
         **values: Fields that have no flag, or another value than it.
     """
     for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
         if field.name not in values:
-            value = flags.FLAGS[field.name].value
+            value = flag_values[field.name].value
             if isinstance(value, list):
                 value = tuple(int(item) for item in value)
             values[field.name] = value
@@ -81,12 +94,12 @@ def _flag_kind(hint: Any, metadata: Any) -> Callable[..., Any]:
         hint = next(t for t in typing.get_args(hint) if t is not type(None))
     if "choices" in metadata:
         choices = list(metadata["choices"])
-        return lambda name, default, text: flags.DEFINE_enum(
-            name, default, choices, text
+        return lambda name, default, text, **kwargs: flags.DEFINE_enum(
+            name, default, choices, text, **kwargs
         )
     if typing.get_origin(hint) is tuple:
-        return lambda name, default, text: flags.DEFINE_list(
-            name, [str(item) for item in default], text
+        return lambda name, default, text, **kwargs: flags.DEFINE_list(
+            name, [str(item) for item in default], text, **kwargs
         )
     kinds = {
         bool: flags.DEFINE_bool,

@@ -1,0 +1,223 @@
+"""Pulls the plug on a study and repeats its command, as a user would."""
+
+import pathlib
+import random
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.comparing import assert_same_run
+from tests.launch import running
+from transfusion_tf import records
+
+NUM_KILLS = 3
+RUNS = ("cbr_tiny-random-seed0", "cbr_tiny-random-seed1")
+
+
+def flags_of(study_dir, data_dir):
+    return [
+        f"--study_dir={study_dir}",
+        f"--data_dir={data_dir}",
+        "--task=synthetic_fundus_referable",
+        "--arms=cbr_tiny/random",
+        "--seeds=0,1",
+        "--image_size=32",
+        "--num_train_examples=64",
+        "--batch_size=16",
+        "--num_steps=12",
+        "--eval_every_steps=2",
+        "--checkpoint_every_steps=3",
+        "--batch_norm_momentum=0.5",
+        "--num_positions=500",
+        "--repeats=1",
+        "--num_images=100",
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(synthetic_data_dir, tmp_path_factory):
+    """A study that ran in one go, and what its command printed."""
+    study_dir = tmp_path_factory.mktemp("studies") / "undisturbed"
+    process = running.run("study", *flags_of(study_dir, synthetic_data_dir))
+    assert process.returncode == 0, process.stderr[-3000:]
+    return study_dir, process
+
+
+def num_lines_written(study_dir: pathlib.Path) -> int:
+    return sum(
+        len(path.read_text().splitlines())
+        for path in study_dir.glob("runs/*/metrics.jsonl")
+    )
+
+
+def kill_after_new_lines(process, study_dir, num_lines, delay) -> bool:
+    """Kills once so many new metrics were logged; False if it ended first."""
+    before = num_lines_written(study_dir)
+    while process.poll() is None:
+        if num_lines_written(study_dir) >= before + num_lines:
+            try:
+                process.wait(timeout=delay)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                return True
+        else:
+            try:
+                process.wait(timeout=0.02)
+            except subprocess.TimeoutExpired:
+                continue
+    process.communicate()
+    return False
+
+
+def test_a_study_killed_at_random_moments_ends_with_the_same_bits(
+    undisturbed, synthetic_data_dir, tmp_path
+):
+    expected, _ = undisturbed
+    study_dir = tmp_path / "killed"
+    generator = random.Random()
+    num_killed = 0
+    for _ in range(NUM_KILLS):
+        process = running.start(
+            "study", *flags_of(study_dir, synthetic_data_dir)
+        )
+        num_killed += kill_after_new_lines(
+            process,
+            study_dir,
+            num_lines=generator.randint(1, 6),
+            delay=generator.uniform(0.0, 0.3),
+        )
+    assert num_killed == NUM_KILLS
+    process = running.run("study", *flags_of(study_dir, synthetic_data_dir))
+    assert process.returncode == 0, process.stderr[-3000:]
+    for name in RUNS:
+        assert_same_run(study_dir / "runs" / name, expected / "runs" / name)
+    for path in expected.glob("comparisons/*/comparison.json"):
+        ours = study_dir / path.relative_to(expected)
+        assert records.read_json(ours) == records.read_json(path)
+    for name in ("table.md", "table.csv", "layer_similarity.svg"):
+        ours = (study_dir / "report" / name).read_bytes()
+        assert ours == (expected / "report" / name).read_bytes(), name
+
+
+def test_the_answer_is_printed_with_the_next_commands(undisturbed):
+    study_dir, process = undisturbed
+    assert "Test AUC" in process.stdout
+    assert f"tensorboard --logdir {study_dir}" in process.stdout
+    assert (study_dir / "report" / "table.md").read_text() in process.stdout
+    assert "Traceback" not in process.stderr
+
+
+def test_the_recorded_command_holds_no_place(undisturbed):
+    study_dir, _ = undisturbed
+    command = records.read_json(study_dir / "study.json")["command"]
+    assert command.startswith("python -m launch.study --study_dir=DIR")
+    assert "--data_dir=DIR" in command
+    assert str(study_dir.parent) not in command
+
+
+def test_status_says_what_is_done(undisturbed, synthetic_data_dir):
+    study_dir, _ = undisturbed
+    process = running.run(
+        "study", *flags_of(study_dir, synthetic_data_dir), "--status"
+    )
+    lines = [line.split() for line in process.stdout.splitlines()]
+    assert lines == [["done", name] for name in RUNS]
+
+
+def test_evaluate_scores_a_finished_run_as_the_run_did(
+    undisturbed, synthetic_data_dir, tmp_path
+):
+    study_dir, _ = undisturbed
+    run = records.RunDirectory(study_dir / "runs" / RUNS[0])
+    process = running.run(
+        "evaluate",
+        f"--run_dir={run.path}",
+        f"--data_dir={synthetic_data_dir}",
+        f"--output={tmp_path / 'test.npz'}",
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert f"{run.result()['test']['auc']:.3f}" in process.stdout
+    expected = records.read_npz(run.predictions_path("test"))
+    received = records.read_npz(tmp_path / "test.npz")
+    for key, array in expected.items():
+        np.testing.assert_array_equal(received[key], array)
+
+
+def test_similarity_repeats_the_comparison_of_the_study(
+    undisturbed, synthetic_data_dir, tmp_path
+):
+    study_dir, _ = undisturbed
+    process = running.run(
+        "similarity",
+        f"--run_a={study_dir / 'runs' / RUNS[1]}",
+        f"--data_dir={synthetic_data_dir}",
+        "--num_positions=500",
+        "--repeats=1",
+        "--num_images=100",
+        f"--output_dir={tmp_path}",
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    name = f"{RUNS[1]}-before-after"
+    expected = study_dir / "comparisons" / name / "comparison.json"
+    received = records.read_json(tmp_path / "comparison.json")
+    assert received == records.read_json(expected)
+
+
+def test_the_report_is_remade_from_published_records_alone(
+    undisturbed, tmp_path
+):
+    study_dir, _ = undisturbed
+    published = tmp_path / "records"
+    process = running.run(
+        "report",
+        f"--study_dir={study_dir}",
+        f"--publish_records={published}",
+        f"--output_dir={tmp_path / 'report'}",
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    expected = sorted((study_dir / "report").iterdir())
+    assert [p.name for p in expected] == sorted(
+        p.name for p in (tmp_path / "report").iterdir()
+    )
+    for path in expected:
+        if path.suffix != ".png":
+            remade = (tmp_path / "report" / path.name).read_bytes()
+            assert remade == path.read_bytes(), path.name
+    endings = {p.suffix for p in published.rglob("*") if p.is_file()}
+    assert endings == {".json", ".jsonl", ".npz"}
+    for path in published.rglob("*.json"):
+        assert str(study_dir.parent) not in path.read_text()
+
+
+def test_a_study_in_which_a_flag_changed_is_refused(
+    undisturbed, synthetic_data_dir, tmp_path
+):
+    study_dir = tmp_path / "study"
+    shutil.copytree(undisturbed[0], study_dir)
+    process = running.run(
+        "study",
+        *flags_of(study_dir, synthetic_data_dir),
+        "--learning_rate=0.01",
+    )
+    assert process.returncode == 1
+    assert "--learning_rate: was 0.001, is 0.01" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_unprepared_data_are_an_error_with_the_command(tmp_path):
+    process = running.run(
+        "study",
+        f"--study_dir={tmp_path / 'study'}",
+        f"--data_dir={tmp_path}",
+        "--dataset_config=circle112",
+    )
+    assert process.returncode == 1
+    expected = (
+        "python -m launch.prepare_data "
+        f"--dataset=transfusion_eyepacs/circle112 --data_dir={tmp_path}"
+    )
+    assert expected in process.stderr
+    assert "Traceback" not in process.stderr
