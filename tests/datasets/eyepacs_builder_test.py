@@ -1,0 +1,253 @@
+import hashlib
+import io
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import transfusion_datasets
+from tests.datasets import photographs
+from transfusion_datasets import errors, images, splits
+from transfusion_datasets.transfusion_eyepacs import (
+    transfusion_eyepacs_dataset_builder as eyepacs,
+)
+
+
+class BuilderTest(tfds.testing.DatasetBuilderTestCase):
+    """The checks of tfds itself, on photographs made on the fly."""
+
+    DATASET_CLASS = eyepacs.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = ["circle299"]
+    # By the hash of the patients 0 to 24, two eyes each.
+    SPLITS = {"train": 34, "validation": 8, "test": 8}
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.EXAMPLE_DIR = tempfile.mkdtemp()
+        photographs.write(pathlib.Path(cls.EXAMPLE_DIR), patients=range(25))
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        shutil.rmtree(cls.EXAMPLE_DIR)
+        super().tearDownClass()
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    root = tmp_path_factory.mktemp("raw")
+    photographs.write(root, patients=range(25))
+    return root
+
+
+@pytest.fixture(scope="module")
+def builder(
+    raw: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> tfds.core.DatasetBuilder:
+    return transfusion_datasets.prepare(
+        "transfusion_eyepacs/circle64",
+        data_dir=tmp_path_factory.mktemp("data"),
+        manual_dir=raw,
+    )
+
+
+def read(builder: tfds.core.DatasetBuilder) -> dict[str, list[dict]]:
+    return {
+        split: list(tfds.as_numpy(builder.as_dataset(split=split)))
+        for split in builder.info.splits
+    }
+
+
+def test_every_photograph_is_there_once_with_its_labels(
+    builder: tfds.core.DatasetBuilder,
+) -> None:
+    examples = [e for part in read(builder).values() for e in part]
+    found = {
+        e["image_id"].decode(): (e["patient_id"].decode(), e["eye"], e["grade"])
+        for e in examples
+    }
+    assert len(examples) == 50
+    assert found == {
+        f"{patient}_{eye}": (str(patient), side, (patient + side) % 5)
+        for patient in range(25)
+        for side, eye in enumerate(("left", "right"))
+    }
+
+
+def test_no_patient_is_in_two_splits(
+    builder: tfds.core.DatasetBuilder,
+) -> None:
+    patients = [
+        {example["patient_id"] for example in part}
+        for part in read(builder).values()
+    ]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 25
+
+
+def test_the_field_is_centred_and_has_the_diameter_asked_for(
+    builder: tfds.core.DatasetBuilder,
+) -> None:
+    for example in read(builder)["test"]:
+        assert example["image"].shape == (64, 64, 3)
+        bright = example["image"].max(axis=2) > 40
+        y, x = np.nonzero(bright)
+        np.testing.assert_allclose((x.mean(), y.mean()), 31.5, atol=0.6)
+        np.testing.assert_allclose(bright.sum(), np.pi * 32**2, rtol=0.04)
+
+
+def test_circle_size_and_hash_describe_the_original(
+    builder: tfds.core.DatasetBuilder, raw: pathlib.Path
+) -> None:
+    for example in read(builder)["validation"]:
+        path = raw / "train" / f"{example['image_id'].decode()}.jpeg"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert example["source_sha256"].decode() == digest
+        np.testing.assert_array_equal(
+            example["original_size"], photographs.SIZE
+        )
+        np.testing.assert_allclose(
+            example["circle"], (48, 36, photographs.RADIUS), atol=1
+        )
+
+
+def test_the_report_survives_on_disk_and_counts_what_was_enlarged(
+    builder: tfds.core.DatasetBuilder,
+) -> None:
+    # Read by someone who has not our code.
+    other = tfds.builder_from_directory(builder.data_path)
+    report = transfusion_datasets.split_report(other)
+    assert report["salt"] == "transfusion_eyepacs"
+    for split, examples in read(builder).items():
+        counts = np.bincount([e["grade"] for e in examples], minlength=5)
+        assert report["splits"][split] == {
+            "num_images": len(examples),
+            "num_patients": len({e["patient_id"] for e in examples}),
+            "grade_counts": counts.tolist(),
+            "num_upscaled": len(examples),  # 60 pixels became 64.
+        }
+
+
+def test_two_preparations_are_equal_to_the_last_bit(
+    builder: tfds.core.DatasetBuilder,
+    raw: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    again = transfusion_datasets.prepare(
+        "transfusion_eyepacs/circle64", data_dir=tmp_path, manual_dir=raw
+    )
+    for path in pathlib.Path(builder.data_path).glob("*.tfrecord*"):
+        other = pathlib.Path(again.data_path) / path.name
+        assert other.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", errors.BadImageError),
+        (b"\xff\xd8\xff\xe0 broken", errors.BadImageError),
+        (
+            images.encode_jpeg(np.full((64, 64, 3), 128, np.uint8)),
+            errors.CircleNotFoundError,
+        ),
+    ],
+)
+def test_a_bad_photograph_is_named_and_nothing_is_left(
+    tmp_path: pathlib.Path, data: bytes, error: type[Exception]
+) -> None:
+    raw, data_dir = tmp_path / "raw", tmp_path / "data"
+    photographs.write(raw, patients=range(25))
+    (raw / "train" / "11_right.jpeg").write_bytes(data)
+    with pytest.raises(error, match=r"raw/train/11_right\.jpeg"):
+        transfusion_datasets.prepare(
+            "transfusion_eyepacs/circle64", data_dir=data_dir, manual_dir=raw
+        )
+    assert not list(data_dir.rglob("*.tfrecord*"))
+    assert not transfusion_datasets.is_prepared(
+        "transfusion_eyepacs/circle64", data_dir=data_dir
+    )
+
+
+def test_a_full_disk_leaves_nothing_under_the_final_name(
+    raw: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    full = OSError(28, "No space left on device")
+    with (
+        mock.patch.object(
+            tfds.core.writer.Writer, "finalize", side_effect=full
+        ),
+        pytest.raises(OSError, match="No space left"),
+    ):
+        transfusion_datasets.prepare(
+            "transfusion_eyepacs/circle64", data_dir=tmp_path, manual_dir=raw
+        )
+    assert not list(tmp_path.rglob("*.tfrecord*"))
+    assert not list(tmp_path.rglob("1.0.0"))
+
+
+def large_photograph(path: pathlib.Path) -> splits.Photograph:
+    disc = photographs.disc(shape=(600, 900), centre=(430, 310), radius=280)
+    Image.fromarray(disc).save(path, quality=95)
+    return splits.Photograph("1_left", "1", "left", 0, str(path))
+
+
+def test_a_reduced_decode_tells_the_circle_in_original_pixels(
+    tmp_path: pathlib.Path,
+) -> None:
+    photograph = large_photograph(tmp_path / "1_left.jpeg")
+    processed = eyepacs.process(photograph, 75)
+    np.testing.assert_allclose(
+        processed.example["circle"], (430, 310, 280), atol=3
+    )
+    np.testing.assert_array_equal(
+        processed.example["original_size"], (600, 900)
+    )
+    assert not processed.is_upscaled
+
+
+def test_a_reduced_decode_gives_the_image_of_a_full_one(
+    tmp_path: pathlib.Path,
+) -> None:
+    photograph = large_photograph(tmp_path / "1_left.jpeg")
+    reduced = eyepacs.process(photograph, 75).example["image"]
+    with mock.patch.object(Image.Image, "draft"):
+        full = eyepacs.process(photograph, 75).example["image"]
+    one, two = (
+        np.asarray(Image.open(io.BytesIO(e.getvalue())), np.int64)
+        for e in (reduced, full)
+    )
+    assert np.abs(one - two).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "diameter"), [("circle112", 112), ("circle1024", 1024)]
+)
+def test_any_diameter_makes_a_configuration(name: str, diameter: int) -> None:
+    config = eyepacs.Builder.make_config(name)
+    assert config is not None
+    assert (config.name, config.image_size) == (name, diameter)
+
+
+@pytest.mark.parametrize("name", ["circle", "circle0", "circle1e3", "n64"])
+def test_other_names_make_none(name: str) -> None:
+    assert eyepacs.Builder.make_config(name) is None
+
+
+@pytest.mark.sample_data
+def test_a_circle_is_found_in_real_photographs(
+    sample_data: pathlib.Path,
+) -> None:
+    folder = sample_data / "eyepacs" / "train"
+    if not folder.is_dir():
+        pytest.skip("$TRANSFUSION_SAMPLE_DATA has no eyepacs folder")
+    # A field that was cropped to fill the frame has about its half width.
+    radii = []
+    for path in sorted(folder.iterdir())[::50]:
+        photograph = splits.Photograph(path.stem, "1", "left", 0, str(path))
+        radii.append(eyepacs.process(photograph, 64).example["circle"][2])
+    assert len(radii) == 40
+    assert 126 < np.median(radii) < 131
