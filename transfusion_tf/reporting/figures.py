@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from transfusion_tf import evaluation
 from transfusion_tf.reporting import names
@@ -75,7 +76,10 @@ def convergence(study: StudyRecords) -> dict[str, bytes]:
         )
         axes.set_xlabel("training step")
         axes.set_ylabel(f"validation {names.METRIC_TITLES[study.metric]}")
-        axes.set_title(f"Convergence on {study.task}")
+        title = f"Convergence on {study.task}"
+        if axes.collections:
+            title += "\nthick: mean of the runs, band: 95 % interval over seeds"
+        axes.set_title(title)
         _legend_below(figure, [axes])
         return _render(figure)
 
@@ -134,7 +138,7 @@ def _draw_arm_convergence(
             label=None if enough or number else label,
         )
     if enough:
-        _draw_band(axes, runs, colour, _arm_label(arm))
+        _draw_band(axes, runs, colour, label)
 
 
 def _draw_band(
@@ -161,7 +165,7 @@ def _draw_band(
         [interval.estimate for interval in intervals],
         color=colour,
         linewidth=2,
-        label=f"{label}: mean of {len(runs)} runs, 95 % band",
+        label=label,
     )
 
 
@@ -255,12 +259,18 @@ def _legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         entries.update(zip(labels, handles, strict=True))
+    # What all panels share, drawn in grey, comes after the arms.
+    entries = dict(sorted(entries.items(), key=lambda item: _is_grey(item[1])))
     figure.legend(
         list(entries.values()),
         list(entries),
         loc="outside lower center",
         ncols=2,
     )
+
+
+def _is_grey(artist: Artist) -> bool:
+    return isinstance(artist, Line2D) and artist.get_color() == _GREY
 
 
 def _render(figure: Figure) -> dict[str, bytes]:
