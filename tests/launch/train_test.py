@@ -1,5 +1,7 @@
+import contextlib
 import json
 import signal
+import subprocess
 
 from tests.comparing import assert_same_run
 from tests.launch import running
@@ -13,7 +15,7 @@ def flags_of(run_dir, class_folders):
         f"--task=folder:{class_folders}",
         "--image_size=32",
         "--batch_size=8",
-        "--num_epochs=20",
+        "--num_epochs=8",
         "--eval_every_steps=1",
         "--checkpoint_every_steps=1000",
     ]
@@ -26,7 +28,8 @@ def test_a_run_told_to_stop_saves_and_the_same_command_goes_on(
     process = running.start("train", *flags_of(stopped, class_folders))
     metrics = stopped / "metrics.jsonl"
     while process.poll() is None and not metrics.exists():
-        pass
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.02)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()
     assert process.returncode == 130, output[-3000:]

@@ -76,6 +76,18 @@ def test_a_run_of_another_configuration_is_found_before_any_training(
     }
 
 
+def test_a_donor_that_is_not_there_is_found_before_any_training(
+    study, study_trainer
+):
+    arms = (*study.config.arms, studies.Arm("cbr_tiny", "transfer"))
+    base = dataclasses.replace(study.config.base, donor="/nowhere")
+    config = dataclasses.replace(study.config, arms=arms, base=base)
+    study = dataclasses.replace(study, config=config)
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        studies.run_study(study, study_trainer)
+    assert set(studies.run_status(study).values()) == {"waiting"}
+
+
 def test_a_plan_counts_runs_and_steps_and_writes_nothing(study, study_trainer):
     plan = studies.plan_study(study, study_trainer)
     assert [run.name for run in plan.runs] == [

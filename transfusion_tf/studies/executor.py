@@ -115,9 +115,11 @@ def _compare(
 
 
 def _check_all_before_training(study: Study) -> None:
-    """Finds a run of another configuration before hours of work."""
+    """Finds an impossible run before hours of work are spent on others."""
     for config in study.config.runs():
         run = study.run(config)
+        if not run.is_finished:
+            training.load_donor(config)
         if not run.config_path.exists():
             continue
         differences = training.differences(

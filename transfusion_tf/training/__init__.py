@@ -22,7 +22,12 @@ from transfusion_tf.training.program import (
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
-from transfusion_tf.training.trainer import Progress, Trainer, num_steps_of
+from transfusion_tf.training.trainer import (
+    Progress,
+    Trainer,
+    load_donor,
+    num_steps_of,
+)
 
 __all__ = [
     "LOCATION_FIELDS",
@@ -38,6 +43,7 @@ __all__ = [
     "describe_environment",
     "differences",
     "learning_rate_at",
+    "load_donor",
     "make_strategy",
     "num_steps_of",
     "prepare_runtime",

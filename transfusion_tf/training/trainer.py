@@ -128,7 +128,7 @@ class Trainer:
         steps_per_epoch = run_data.train.train_steps_per_epoch(
             config.batch_size
         )
-        donor = _load_donor(config)
+        donor = load_donor(config)
         run_program = self.program(config, run_data.task.num_outputs)
         loop = _Loop(
             config,
@@ -395,18 +395,35 @@ class _Loop:
         }
 
 
-def _load_donor(
+def load_donor(
     config: config_lib.TrainConfig,
 ) -> initialization.Donor | None:
-    if config.init == "random":
-        if config.donor is not None:
-            raise ValueError(
-                "Random initialization takes nothing from a donor. Received: "
-                f"init='random', donor={config.donor!r}. Leave out --donor, "
-                "or use --init=transfer."
-            )
-        return None
-    return initialization.load_donor(config.donor or "imagenet", config.model)
+    """Loads what the scheme of a configuration takes from.
+
+    Args:
+        config: What to train.
+
+    Returns:
+        The donor, or None where the scheme needs none.
+
+    Raises:
+        ValueError: If the scheme is unknown, a donor is named that it does
+            not need, or the donor is of another architecture.
+        FileNotFoundError: If the donor is not there.
+    """
+    plan = initialization.parse_scheme(
+        config.init, models.stage_names(config.model)
+    )
+    if plan.needs_donor:
+        donor = config.donor or "imagenet"
+        return initialization.load_donor(donor, config.model)
+    if config.donor is not None:
+        raise ValueError(
+            "This initialization takes nothing from a donor. Received: "
+            f"init={config.init!r}, donor={config.donor!r}. Leave out "
+            "--donor, or use --init=transfer."
+        )
+    return None
 
 
 def _check_same_config(
