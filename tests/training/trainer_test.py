@@ -127,6 +127,18 @@ def test_another_configuration_is_refused_naming_what_differs(
         trainer.train(other, finished)
 
 
+def test_checkpoints_of_an_unknown_configuration_are_not_resumed(
+    trainer, folder_config, tmp_path
+):
+    path = tmp_path / "run"
+    stopping, _ = trainer_that_stops(trainer, 2)
+    with pytest.raises(training.Interrupted):
+        stopping.train(folder_config, path)
+    (path / "config.json").unlink()
+    with pytest.raises(ValueError, match="checkpoints but no config.json"):
+        trainer.train(folder_config, path)
+
+
 def test_early_stopping_takes_the_best_weights(
     trainer, folder_config, tmp_path
 ):

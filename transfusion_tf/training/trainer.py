@@ -430,6 +430,12 @@ def _check_same_config(
     run: records.RunDirectory, config: config_lib.TrainConfig
 ) -> None:
     if not run.config_path.exists():
+        if run.resume_path.exists():
+            raise ValueError(
+                f"{str(run.path)!r} holds checkpoints but no config.json: "
+                "what they are of is not known. Delete the directory, or "
+                "name another one."
+            )
         return
     differences = config_lib.differences(
         run.config()["config"], config.record()
