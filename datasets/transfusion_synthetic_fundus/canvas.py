@@ -40,7 +40,7 @@ class Canvas:
         *,
         angle: float = 0.0,
         colour: np.ndarray | None = None,
-        tint: np.ndarray | None = None,
+        tint: np.ndarray | float = 1.0,
         softness: float = 0.0,
         opacity: float = 1.0,
         ripple: tuple[float, float] = (0.0, 0.0),

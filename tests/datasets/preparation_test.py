@@ -39,8 +39,11 @@ def test_an_unknown_attribute_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["coco", "diabetic_retinopathy_detection"])
-def test_the_data_sets_of_tfds_stay_usable(name: str) -> None:
+def test_the_data_sets_of_tfds_stay_usable(
+    name: str, tmp_path: pathlib.Path
+) -> None:
     for ours in transfusion_datasets.data_set_names():
+        transfusion_datasets.prepared_builder(ours, data_dir=tmp_path)
         assert tfds.builder_cls(ours).name == ours
     assert tfds.builder_cls(name).name == name
 
