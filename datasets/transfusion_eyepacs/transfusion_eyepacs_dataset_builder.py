@@ -135,8 +135,10 @@ def process(photograph: splits.Photograph, diameter: int) -> Processed:
     original = circle.scaled(width / picture.width, height / picture.height)
     example = {
         **features.example(photograph, images.encode_jpeg(crop)),
-        "circle": np.float32([original.x, original.y, original.radius]),
-        "original_size": np.int32([height, width]),
+        "circle": np.array(
+            [original.x, original.y, original.radius], np.float32
+        ),
+        "original_size": np.array([height, width], np.int32),
         "source_sha256": hashlib.sha256(data).hexdigest(),
     }
     is_upscaled = 2 * original.radius < _ENLARGED * diameter
