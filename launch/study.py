@@ -60,7 +60,12 @@ def main(argv: Sequence[str]) -> None:
             print(studies.plan_study(study, trainer))
             return
         steps = studies.total_steps(study, trainer)
-        progress.start(sum(steps.values()))
+        done = sum(
+            steps[config.run_name]
+            for config in study.config.runs()
+            if study.run(config).is_finished
+        )
+        progress.start(sum(steps.values()), done)
         report = studies.run_study(study, trainer, command=_command())
     print(f"\n{report.table_markdown}\n\n{report.verdict}\n")
     print(f"Report:  {study.path / 'report'}")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from tests.data.fake_splits import fake_split
 from transfusion_tf import data
@@ -100,3 +101,46 @@ def test_a_patient_in_two_splits_is_refused():
     train.patients[7] = "trai4"
     with pytest.raises(ValueError, match="train and test.*patients trai4"):
         data.check_patients_disjoint([train, test])
+
+
+def test_prepared_data_are_read_as_they_were_written(synthetic_data_dir):
+    task = data.task("synthetic_fundus_referable")
+    splits = [
+        data.open_split(task, name, data_dir=str(synthetic_data_dir))
+        for name in data.SPLIT_NAMES
+    ]
+    data.check_patients_disjoint(splits)
+    assert [split.num_examples for split in splits] == [400, 100, 200]
+    # Two eyes a patient.
+    assert [split.num_patients for split in splits] == [200, 50, 100]
+    directory = synthetic_data_dir / "transfusion_synthetic_fundus/n64"
+    (builder,) = (
+        tfds.builder_from_directory(path) for path in directory.iterdir()
+    )
+    reader = data.SplitReader(splits[2], 64)
+    (batch,) = reader.evaluation_batches(200).as_numpy_iterator()
+    pixels = {
+        example["image_id"].decode(): (example["image"], example["grade"])
+        for example in tfds.as_numpy(builder.as_dataset(split="test"))
+    }
+    for place, name in enumerate(splits[2].image_ids):
+        np.testing.assert_array_equal(batch["image"][place], pixels[name][0])
+        assert batch["label"][place] == pixels[name][1]
+
+
+@pytest.mark.parametrize("label", [-1, 5])
+def test_a_label_out_of_range_is_refused_naming_the_image(
+    synthetic_data_dir, monkeypatch, label
+):
+    import transfusion_tf.data.splits as module
+
+    def with_a_bad_label(*arguments):
+        split = open_prepared(*arguments)
+        split.labels[3] = label
+        return split
+
+    open_prepared = module._open_prepared
+    monkeypatch.setattr(module, "_open_prepared", with_a_bad_label)
+    task = data.task("synthetic_fundus_referable")
+    with pytest.raises(ValueError, match=f"label {label} of image.*0 to 4"):
+        data.open_split(task, "test", data_dir=str(synthetic_data_dir))

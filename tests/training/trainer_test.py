@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import subprocess
 import sys
@@ -191,6 +192,21 @@ def test_random_initialization_with_a_donor_is_refused(
 def test_an_unwritable_directory_is_refused_at_once(trainer, folder_config):
     with pytest.raises(OSError, match="Cannot write into '/proc/run'"):
         trainer.train(folder_config, "/proc/run")
+
+
+def test_a_full_disk_leaves_no_half_written_weights(
+    trainer, folder_config, tmp_path, monkeypatch
+):
+    def fill_the_disk(path):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    staged = trainer.program(folder_config, num_outputs=2).staged
+    monkeypatch.setattr(staged.model, "save_weights", fill_the_disk)
+    with pytest.raises(OSError, match="No space left.*Make space"):
+        trainer.train(folder_config, tmp_path / "run")
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 TRAIN_MIRRORED = """
