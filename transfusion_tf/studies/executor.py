@@ -1,7 +1,6 @@
 """Runs what is missing of a study, in one process, and reports."""
 
 import dataclasses
-import os
 from typing import Any
 
 from etils import epath
@@ -120,15 +119,4 @@ def _check_all_before_training(study: Study) -> None:
         run = study.run(config)
         if not run.is_finished:
             training.load_donor(config)
-        if not run.config_path.exists():
-            continue
-        differences = training.differences(
-            run.config()["config"], config.record()
-        )
-        if differences:
-            raise ValueError(
-                f"The run {config.run_name} in {os.fspath(study.path)!r} has "
-                f"another configuration. Received: {'; '.join(differences)}. "
-                "Give the same flags to go on with that study, or name "
-                "another --study_dir."
-            )
+        training.check_same_config(run, config)

@@ -3,7 +3,6 @@
 from transfusion_tf.training.config import (
     LOCATION_FIELDS,
     TrainConfig,
-    differences,
 )
 from transfusion_tf.training.environment import (
     describe_environment,
@@ -14,6 +13,7 @@ from transfusion_tf.training.interruption import (
     StopRequest,
     stop_on_signals,
 )
+from transfusion_tf.training.loop import num_steps_of
 from transfusion_tf.training.program import (
     Program,
     ProgramSpec,
@@ -25,8 +25,8 @@ from transfusion_tf.training.task_data import TaskData, TaskDataKey
 from transfusion_tf.training.trainer import (
     Progress,
     Trainer,
+    check_same_config,
     load_donor,
-    num_steps_of,
 )
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
     "TaskDataKey",
     "TrainConfig",
     "Trainer",
+    "check_same_config",
     "describe_environment",
-    "differences",
     "learning_rate_at",
     "load_donor",
     "make_strategy",

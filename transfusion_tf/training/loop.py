@@ -1,0 +1,298 @@
+"""The one training loop."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import data, evaluation, initialization, models, records
+from transfusion_tf.tensorboard import writer
+from transfusion_tf.training import (
+    config as config_lib,
+)
+from transfusion_tf.training import (
+    environment,
+    interruption,
+    program,
+    schedules,
+    task_data,
+)
+
+
+def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
+    """Returns the steps that a run will do if it is not stopped early."""
+    return config.num_steps or config.num_epochs * steps_per_epoch
+
+
+class Loop:
+    """One run's state while it is trained.
+
+    Attributes:
+        config: What is trained.
+        run: Where it is recorded.
+        data: The readers of its splits.
+        program: The compiled model, optimizer and steps.
+        num_steps: Steps in all, unless stopped early.
+        rows: The lines of `metrics.jsonl` so far.
+        seconds: Seconds spent in training steps, over all attempts.
+    """
+
+    def __init__(
+        self,
+        config: config_lib.TrainConfig,
+        run: records.RunDirectory,
+        run_data: task_data.TaskData,
+        run_program: program.Program,
+        steps_per_epoch: int,
+        report: Callable[[int, str], None],
+        stop_request: interruption.StopRequest,
+    ):
+        """Takes what the run needs; nothing is written yet.
+
+        Args:
+            config: What to train.
+            run: Where to record it.
+            run_data: The readers of its splits.
+            run_program: The compiled model, optimizer and steps.
+            steps_per_epoch: Full batches in an epoch.
+            report: Told of steps done, and of which run.
+            stop_request: Looked at after every step.
+        """
+        self.config = config
+        self.run = run
+        self.data = run_data
+        self.program = run_program
+        self.steps_per_epoch = steps_per_epoch
+        self.num_steps = num_steps_of(config, steps_per_epoch)
+        self.eval_every = config.eval_every_steps or steps_per_epoch
+        self.save_every = config.checkpoint_every_steps or self.eval_every
+        self.report = report
+        self.stop_request = stop_request
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                model=run_program.staged.model,
+                optimizer=run_program.optimizer,
+                loss_sum=run_program.loss_sum,
+            ),
+            str(run.resume_path),
+            max_to_keep=2,
+            checkpoint_name="step",
+        )
+        self.events = writer.ScalarWriter(run.path)
+
+    def close(self) -> None:
+        """Closes the event file."""
+        self.events.close()
+
+    def initialize(self, donor: initialization.Donor | None) -> None:
+        """Brings the program to the run's start, or to where it was."""
+        weight_records = initialization.initialize(
+            self.program.staged,
+            self.config.init,
+            seed=self.config.seed,
+            donor=donor,
+        )
+        self.program.reset_optimizer()
+        if self.manager.latest_checkpoint:
+            self.manager.checkpoint.restore(
+                self.manager.latest_checkpoint
+            ).assert_consumed()
+            step = self.program.step
+            # What was logged after the checkpoint will be logged again.
+            self.rows = [r for r in self.run.metrics() if r["step"] <= step]
+            self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
+            self.report(step, self.run.path.name)
+            return
+        records.write_json(
+            self.run.initialization_path,
+            [record.to_json() for record in weight_records],
+        )
+        records.write_json(self.run.config_path, self._config_record(donor))
+        self._save_weights(0)
+
+    def train(self) -> None:
+        """The loop: ends after the last step, or when validation says so."""
+        step = self.program.step
+        while step < self.num_steps and not self._should_stop_early():
+            epoch, skip = divmod(step, self.steps_per_epoch)
+            batches = self.data.train.train_batches(
+                seed=self.config.seed,
+                epoch=epoch,
+                batch_size=self.config.batch_size,
+                skip_steps=skip,
+            )
+            started = time.monotonic()
+            for batch in self.program.distribute(batches):
+                self.program.train_step(batch, self._learning_rate(step))
+                step += 1
+                self.report(1, self.run.path.name)
+                is_last = step == self.num_steps
+                if step % self.eval_every == 0 or is_last:
+                    self.seconds += time.monotonic() - started
+                    self._evaluate(step)
+                    started = time.monotonic()
+                if step in self.config.keep_checkpoint_steps:
+                    self._save_weights(step)
+                if step % self.save_every == 0:
+                    self._save(step)
+                self._stop_if_asked(step)
+                if is_last or self._should_stop_early():
+                    break
+            self.seconds += time.monotonic() - started
+
+    def finish(self) -> dict[str, Any]:
+        """Scores the selected weights, test once, and writes the result."""
+        selected = self._selected_step()
+        if selected != self.program.step:
+            path = self.run.weights_path(selected)
+            self.program.staged.model.load_weights(str(path))
+        else:
+            self._save_weights(selected)
+        result = {
+            "schema_version": records.SCHEMA_VERSION,
+            "num_steps": selected,
+            "steps_trained": self.program.step,
+            "parameters": models.parameter_counts(
+                self.program.staged
+            ).to_json(),
+        }
+        for reader in (self.data.validation, self.data.test):
+            predictions = self._predict(reader)
+            name = reader.split.name
+            self._write_predictions(name, predictions)
+            result[name] = self.data.score(predictions)
+        if self.data.task.metric == "auc":
+            result["steps_to_threshold"] = self._steps_to_threshold()
+        result["seconds"] = {"train": round(self.seconds, 3)}
+        records.write_json(self.run.result_path, result)
+        self.run.resume_path.rmtree(missing_ok=True)
+        return result
+
+    def _learning_rate(self, step: int) -> float:
+        return schedules.learning_rate_at(
+            step,
+            schedule=self.config.schedule,
+            highest=self.config.learning_rate,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+
+    def _evaluate(self, step: int) -> None:
+        """Logs the mean loss since the last evaluation, and validation."""
+        previous = self._evaluations()[-1]["step"] if self.rows else 0
+        loss = float(self.program.loss_sum.numpy()) / (step - previous)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is not finite between steps {previous} and {step} "
+                f"of {self.run.path.name}. Received: loss={loss}. Use a "
+                "smaller --learning_rate in a new run directory; the last "
+                "finite checkpoint is kept."
+            )
+        self.program.loss_sum.assign(0.0)
+        common = {
+            "step": step,
+            "epoch": step / self.steps_per_epoch,
+            "seconds": round(self.seconds, 3),
+        }
+        scores = self.data.score(self._predict(self.data.validation))
+        self.rows += [
+            common | {"split": "train", "loss": loss},
+            common | {"split": "validation"} | scores,
+        ]
+        records.write_jsonl(self.run.metrics_path, self.rows)
+        self.events.write(step, {"train/loss": loss})
+        self.events.write(
+            step,
+            {f"validation/{key}": value for key, value in scores.items()},
+        )
+        if self.config.early_stopping and self._selected_step() == step:
+            self._keep_only_best_weights(step)
+
+    def _predict(self, reader: data.SplitReader) -> evaluation.Predictions:
+        ids, logits = self.program.predict(reader)
+        return self.data.predictions(reader, ids, logits)
+
+    def _write_predictions(
+        self, split: str, predictions: evaluation.Predictions
+    ) -> None:
+        path = self.run.predictions_path(split)
+        records.write_npz(path, **predictions.to_arrays())
+
+    def _evaluations(self) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["split"] == "validation"]
+
+    def _selected_step(self) -> int:
+        """The last step, or with early stopping the best one's."""
+        if not self.config.early_stopping:
+            return self.program.step
+        metric = self.data.task.metric
+        best = max(self._evaluations(), key=lambda row: row[metric])
+        return best["step"]
+
+    def _should_stop_early(self) -> bool:
+        if not self.config.early_stopping or not self.rows:
+            return False
+        selected = self._selected_step()
+        later = [r for r in self._evaluations() if r["step"] > selected]
+        return len(later) >= self.config.early_stopping
+
+    def _steps_to_threshold(self) -> dict[str, Any]:
+        rows = self._evaluations()
+        return evaluation.steps_to_threshold(
+            [row["step"] for row in rows],
+            [row["auc"] for row in rows],
+            self.config.auc_threshold,
+        ).to_json()
+
+    def _save(self, step: int) -> None:
+        self.manager.save(checkpoint_number=step)
+
+    def _save_weights(self, step: int) -> None:
+        """Keeps weights for later comparisons and as a donor."""
+        path = self.run.weights_path(step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Keras asks for this ending, so the partial file keeps it.
+        partial = path.with_name(f".partial.{path.name}")
+        try:
+            self.program.staged.model.save_weights(str(partial))
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OSError(
+                f"Could not write {str(path)!r}; nothing is left of it. "
+                f"Received: {error}. Make space, then repeat the command."
+            ) from error
+
+    def _keep_only_best_weights(self, step: int) -> None:
+        kept = {0, step, *self.config.keep_checkpoint_steps}
+        self._save_weights(step)
+        for row in self._evaluations():
+            if row["step"] not in kept:
+                self.run.weights_path(row["step"]).unlink(missing_ok=True)
+
+    def _stop_if_asked(self, step: int) -> None:
+        if self.stop_request.is_set:
+            self._save(step)
+            raise interruption.Interrupted(
+                f"Stopped after step {step} of {self.num_steps} of "
+                f"{self.run.path.name}; everything is saved. Repeat the same "
+                "command to go on."
+            )
+
+    def _config_record(
+        self, donor: initialization.Donor | None
+    ) -> dict[str, Any]:
+        return {
+            "schema_version": records.SCHEMA_VERSION,
+            "config": self.config.record(),
+            "num_outputs": self.data.task.num_outputs,
+            "image_shape": list(self.program.spec.image_shape),
+            "preprocessing": self.program.preprocessing,
+            "steps_per_epoch": self.steps_per_epoch,
+            "donor": donor and {"name": donor.name, "sha256": donor.sha256},
+            "environment": environment.describe_environment(),
+            "data": self.data.summary(),
+        }
