@@ -13,7 +13,6 @@ T = TypeVar("T")
 
 # What a user can mend; anything else is a defect and shows its traceback.
 _MENDABLE = (ValueError, OSError, RuntimeError, FloatingPointError, ImportError)
-INTERRUPTED_EXIT_CODE = 130
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
@@ -25,17 +24,20 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 "Flags begin with two dashes. Received: "
                 f"{' '.join(argv[1:])!r}. See --help."
             )
-        # Libraries' news would tear the progress bar apart.
-        logging.set_verbosity(logging.ERROR)
+        if flags.FLAGS["verbosity"].using_default_value:
+            # Libraries' news would tear the progress bar apart.
+            logging.set_verbosity(logging.ERROR)
         try:
             main(argv)
         except _MENDABLE as error:
-            if type(error).__name__ == "Interrupted":
-                print(f"\n{error}", file=sys.stderr)
-                sys.exit(INTERRUPTED_EXIT_CODE)
-            if "tensorflow" in type(error).__module__:
+            if logging.get_verbosity() >= logging.DEBUG:
                 raise
-            sys.exit(f"\nError: {error}")
+            is_stop = hasattr(error, "exit_code")
+            start = "" if is_stop else "Error: "
+            print(f"\n{start}{error}", file=sys.stderr)
+            if not is_stop:
+                print("(--verbosity=1 shows where)", file=sys.stderr)
+            sys.exit(error.exit_code if is_stop else 1)
 
     app.run(guarded)
 

@@ -59,13 +59,7 @@ def main(argv: Sequence[str]) -> None:
         if _PLAN.value:
             print(studies.plan_study(study, trainer))
             return
-        steps = studies.total_steps(study, trainer)
-        done = sum(
-            steps[config.run_name]
-            for config in study.config.runs()
-            if study.run(config).is_finished
-        )
-        progress.start(sum(steps.values()), done)
+        progress.start(*studies.count_steps(study, trainer))
         report = studies.run_study(study, trainer, command=_command())
     print(f"\n{report.table_markdown}\n\n{report.verdict}\n")
     print(f"Report:  {study.path / 'report'}")

@@ -55,6 +55,15 @@ def test_an_impossible_flag_is_one_message(tmp_path):
     assert "Traceback" not in process.stderr
 
 
+def test_where_an_error_came_from_is_shown_on_request(tmp_path):
+    process = running.run(
+        "train", f"--run_dir={tmp_path}", "--batch_size=0", "--verbosity=1"
+    )
+    assert process.returncode == 1
+    assert "Traceback" in process.stderr
+    assert "ValueError: `batch_size` must be at least 1." in process.stderr
+
+
 def test_a_word_that_is_no_flag_is_refused(tmp_path):
     process = running.run("train", f"--run_dir={tmp_path}", "model=cbr_tiny")
     assert process.returncode == 1

@@ -47,7 +47,9 @@ def test_a_study_goes_from_waiting_to_done_and_reports(study, study_trainer):
 
 
 def test_what_is_done_is_not_done_again(study, study_trainer):
+    assert studies.count_steps(study, study_trainer) == (4, 0)
     studies.run_study(study, study_trainer)
+    assert studies.count_steps(study, study_trainer) == (4, 4)
     times = {
         path: path.stat().mtime
         for folder in ("runs", "comparisons")

@@ -112,17 +112,27 @@ def plan_study(study: executor.Study, trainer: training.Trainer) -> Plan:
     return Plan(tuple(planned))
 
 
-def total_steps(
+def count_steps(
     study: executor.Study, trainer: training.Trainer
-) -> dict[str, int]:
-    """Returns the number of steps of each run by its name."""
-    steps = {}
+) -> tuple[int, int]:
+    """Counts the steps of a study.
+
+    Args:
+        study: What runs.
+        trainer: Keeps the data for the study itself.
+
+    Returns:
+        Steps of all runs, and of those that are finished.
+    """
+    total, done = 0, 0
     for config in study.config.runs():
         reader = trainer.data(config).train
-        steps[config.run_name] = training.num_steps_of(
+        num_steps = training.num_steps_of(
             config, reader.train_steps_per_epoch(config.batch_size)
         )
-    return steps
+        total += num_steps
+        done += num_steps * study.run(config).is_finished
+    return total, done
 
 
 def _time_step(

@@ -7,7 +7,13 @@ from types import FrameType
 
 
 class Interrupted(RuntimeError):
-    """A run was told to stop; it saved, and the same command goes on."""
+    """A run was told to stop; it saved, and the same command goes on.
+
+    Attributes:
+        exit_code: What a program ends with, as shells do after Ctrl-C.
+    """
+
+    exit_code = 130
 
 
 class StopRequest:
