@@ -36,7 +36,7 @@ def augment(
         ValueError: If there is no such augmentation.
 
     Example:
-    >>> image = tf.reshape(tf.range(6, dtype=tf.uint8), [1, 1, 2, 3])
+    >>> image = tf.constant([[[[0, 1, 2], [3, 4, 5]]]], tf.uint8)
     >>> flipped = augment(image, tf.zeros([1, NUM_DRAWS]), "flips")
     >>> flipped[0, 0, 0].numpy()
     array([3., 4., 5.], dtype=float32)
