@@ -229,3 +229,16 @@ def test_an_accuracy_task_is_reported_as_accuracy(tmp_path):
     assert "verage precision" not in report.table_markdown
     row = rows_of(tmp_path / "report/table.csv")[0]
     assert float(row["test_mean"]) == pytest.approx(0.6)
+
+
+def test_the_table_names_the_seeds_and_what_the_runs_were_made_with(tmp_path):
+    fabricate.write_study(tmp_path / "study")
+    report = reporting.write_report(tmp_path / "study", tmp_path / "report")
+    assert "Made with TensorFlow 2.21.0." in report.table_markdown
+    config = tmp_path / "study/runs/cbr_tiny-random-seed0/config.json"
+    config.write_text(config.read_text().replace("2.21.0", "2.22.0"))
+    report = reporting.write_report(tmp_path / "study", tmp_path / "report")
+    assert (
+        "Made with TensorFlow 2.21.0. Made with TensorFlow 2.22.0."
+        in report.table_markdown
+    )

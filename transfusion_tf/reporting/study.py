@@ -41,6 +41,7 @@ class RunRecord:
         curve: The metric at these steps, shape `[k]`.
         test: The scores on the test split.
         num_training_examples: Images trained on, or None if not recorded.
+        environment: What it was made with, in words, or "".
     """
 
     name: str
@@ -53,6 +54,7 @@ class RunRecord:
     curve: npt.NDArray[np.float64]
     test: evaluation.Predictions
     num_training_examples: int | None
+    environment: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,6 +256,22 @@ def _read_run(
         curve=values,
         test=test,
         num_training_examples=trained_on.get("num_examples"),
+        environment=_environment(config.get("environment", {})),
+    )
+
+
+def _environment(recorded: Mapping[str, Any]) -> str:
+    named = {
+        "tensorflow": "TensorFlow",
+        "keras": "Keras",
+        "numpy": "NumPy",
+        "python": "Python",
+        "commit": "commit",
+    }
+    return ", ".join(
+        f"{title} {recorded[name]}"
+        for name, title in named.items()
+        if name in recorded
     )
 
 

@@ -223,6 +223,12 @@ def notes(summary: Summary) -> list[str]:
         "Steps are those of the first evaluation on validation patients "
         f"above {study.threshold:g}; >N: not reached in N steps."
     )
+    seeds = ", ".join(map(str, study.seeds))
+    made_with = sorted({run.environment for run in study.runs} - {""})
+    lines.append(
+        f"Seeds {seeds}. "
+        + " ".join(f"Made with {environment}." for environment in made_with)
+    )
     if study.missing:
         lines.append(f"Missing, not finished: {', '.join(study.missing)}.")
     return [*lines, *(f"{note}." for note in study.notes)]
