@@ -16,7 +16,7 @@ from tests.benchmarks import ratios
 from transfusion_tf import data, initialization, models, training
 
 BATCH_SIZE = 32
-STEPS_A_BLOCK = 4
+STEPS_A_BLOCK = 16
 CASES = (("cbr_tiny", 64), ("efficientnet_lite0", 64))
 
 
