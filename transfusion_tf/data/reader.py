@@ -47,13 +47,7 @@ class SplitReader:
         self._is_cached = split.num_examples * image_size**2 * 3 <= cache_bytes
         encoded = _members(split)
         self._examples = (
-            encoded.map(
-                self._decode,
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            ).cache()
-            if self._is_cached
-            else encoded
+            self._decoded(encoded).cache() if self._is_cached else encoded
         )
 
     def train_steps_per_epoch(self, batch_size: int) -> int:
@@ -105,11 +99,7 @@ class SplitReader:
             buffer, seed=epoch_seed, reshuffle_each_iteration=False
         ).skip(skip_steps * batch_size)
         if not self._is_cached:
-            examples = examples.map(
-                self._decode,
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
+            examples = self._decoded(examples)
         return (
             examples.map(add_draws)
             .batch(batch_size, drop_remainder=True)
@@ -123,11 +113,7 @@ class SplitReader:
         """
         examples = self._examples
         if not self._is_cached:
-            examples = examples.map(
-                self._decode,
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
+            examples = self._decoded(examples)
         num_missing = -self.split.num_examples % batch_size
         size = self.image_size
         padding = tf.data.Dataset.from_tensors(
@@ -141,6 +127,13 @@ class SplitReader:
             examples.concatenate(padding)
             .batch(batch_size, drop_remainder=True)
             .prefetch(2)
+        )
+
+    def _decoded(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        return examples.map(
+            self._decode,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
 
     def _decode(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

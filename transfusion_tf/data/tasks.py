@@ -9,8 +9,7 @@ from etils import epath
 
 # International Clinical Diabetic Retinopathy grades, index = grade.
 ICDR_GRADES = ("none", "mild", "moderate", "severe", "proliferative")
-# "Moderate or worse" is referable (paper, Table 1; spec of the deviations in
-# the README).
+# "Moderate or worse" is referable (paper, Table 1; README, Deviations).
 REFERABLE_GRADE = 2
 
 

@@ -1,13 +1,43 @@
 """Reads and writes JSON, JSON lines, NPZ and text; every write is atomic."""
 
+import contextlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
+
+
+@contextlib.contextmanager
+def replaced_whole(path: epath.PathLike) -> Iterator[epath.Path]:
+    """Gives a name to write to that takes the final one when all is written.
+
+    Args:
+        path: The final name; missing parent directories are made.
+
+    Yields:
+        Another name in the same directory, with the same ending.
+
+    Raises:
+        OSError: If writing failed, for example on a full disk. Nothing is
+            left under `path` that was not there before.
+    """
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial.{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(
+            f"Could not write {os.fspath(path)!r}; nothing was changed. "
+            f"Received: {error}. Make space or choose another directory, then "
+            "repeat the command."
+        ) from error
 
 
 def write_bytes(path: epath.PathLike, content: bytes) -> None:
@@ -28,23 +58,11 @@ def write_bytes(path: epath.PathLike, content: bytes) -> None:
     >>> path.read_bytes()
     b'abc'
     """
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            if hasattr(handle, "fileno"):
-                os.fsync(handle.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OSError(
-            f"Could not write {os.fspath(path)!r} ({len(content)} bytes); "
-            f"nothing was changed. Received: {error}. Make space or choose "
-            "another directory, then repeat the command."
-        ) from error
+    with replaced_whole(path) as partial, partial.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        if hasattr(handle, "fileno"):
+            os.fsync(handle.fileno())
 
 
 def write_text(path: epath.PathLike, content: str) -> None:

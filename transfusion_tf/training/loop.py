@@ -253,18 +253,8 @@ class Loop:
     def _save_weights(self, step: int) -> None:
         """Keeps weights for later comparisons and as a donor."""
         path = self.run.weights_path(step)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Keras asks for this ending, so the partial file keeps it.
-        partial = path.with_name(f".partial.{path.name}")
-        try:
+        with records.replaced_whole(path) as partial:
             self.program.staged.model.save_weights(str(partial))
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OSError(
-                f"Could not write {str(path)!r}; nothing is left of it. "
-                f"Received: {error}. Make space, then repeat the command."
-            ) from error
 
     def _keep_only_best_weights(self, step: int) -> None:
         kept = {0, step, *self.config.keep_checkpoint_steps}
