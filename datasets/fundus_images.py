@@ -1,0 +1,73 @@
+"""Finding and cropping the field of view of a fundus photograph."""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from transfusion_datasets import circles
+from transfusion_tf.raw import errors
+
+
+def locate_circle(image: Image.Image, *, name: str) -> circles.Circle:
+    """Finds the field of view of a photograph.
+
+    Args:
+        image: The photograph, RGB.
+        name: The file's name, for errors.
+
+    Returns:
+        The circle, in pixels of `image`.
+
+    Raises:
+        errors.CircleNotFoundError: If no part of a circular border shows.
+    """
+    small = image.copy()
+    small.thumbnail((256, 256), Image.Resampling.BOX)
+    circle = circles.find_circle(np.asarray(small))
+    if circle is None:
+        raise errors.CircleNotFoundError(
+            "No circular field of view on a dark surround was found. "
+            f"Received: {name!r}, {image.width} x {image.height} pixels. "
+            "Expected a fundus photograph that shows a part of the field's "
+            "border. Remove the file together with its row in the label "
+            "file if it is none."
+        )
+    return circle.scaled(image.width / small.width, image.height / small.height)
+
+
+def crop_circle(
+    image: Image.Image, circle: circles.Circle, diameter: int
+) -> Image.Image:
+    """Centres a circle and rescales it; what lies outside the image is black.
+
+    Args:
+        image: The photograph, RGB.
+        circle: Its field of view, in pixels of `image`.
+        diameter: Side of the result and diameter of the field in it, pixels.
+
+    Returns:
+        The square image.
+
+    Example:
+        >>> photograph = Image.new("RGB", (120, 80), "white")
+        >>> field = circles.Circle(60, 40, 50)
+        >>> crop = crop_circle(photograph, field, 20)
+        >>> crop.size, crop.getpixel((10, 10)), crop.getpixel((10, 0))
+        ((20, 20), (255, 255, 255), (0, 0, 0))
+    """
+    left, top = circle.x - circle.radius, circle.y - circle.radius
+    right, bottom = circle.x + circle.radius, circle.y + circle.radius
+    border = (
+        max(0, math.ceil(-left)),
+        max(0, math.ceil(-top)),
+        max(0, math.ceil(right - image.width)),
+        max(0, math.ceil(bottom - image.height)),
+    )
+    padded = ImageOps.expand(image, border)
+    x, y = border[:2]
+    return padded.resize(
+        (diameter, diameter),
+        Image.Resampling.BICUBIC,
+        box=(left + x, top + y, right + x, bottom + y),
+    )
