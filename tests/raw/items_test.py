@@ -87,3 +87,14 @@ def test_equal_files_are_one_patient_and_others_are_not(tmp_path) -> None:
     a, b, c = (items.content_patient_id(tmp_path / name) for name in "abc")
     assert a == b == "sha256:" + hashlib.sha256(b"x").hexdigest()[:16]
     assert c != a
+
+
+def test_an_id_that_stands_twice_is_an_error_that_names_both_files() -> None:
+    parts = {
+        "train": [items.Item("1", "a", "one/1.png")],
+        "test": [items.Item("1", "b", "two/1.png")],
+    }
+    with pytest.raises(
+        errors.DuplicateError, match="image_id='1', for 'one/1.png' and 'two/"
+    ):
+        items.check_ids_unique(parts)

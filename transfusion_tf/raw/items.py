@@ -129,7 +129,7 @@ def check_patient_disjoint(
                 leaks.append((item, first, name))
     if leaks:
         item, first, second = leaks[0]
-        raise errors.PatientLeakError(
+        error = errors.PatientLeakError(
             f"{len(leaks)} image(s) are of patients who are also in "
             "another split; a model would be tested on patients it has "
             f"seen. Received: patient_id={item.patient_id!r} in "
@@ -137,6 +137,7 @@ def check_patient_disjoint(
             "Each patient belongs to one split: rename or remove the files "
             "of one of them in both the folder and its label file."
         )
+        errors.report(error, is_skippable=False)
 
 
 def check_not_empty(parts: Mapping[str, Sequence[Item]]) -> None:
@@ -151,12 +152,35 @@ def check_not_empty(parts: Mapping[str, Sequence[Item]]) -> None:
     empty = [name for name, items in parts.items() if not items]
     if empty:
         counts = {name: len(part) for name, part in parts.items()}
-        raise errors.EmptySplitError(
+        error = errors.EmptySplitError(
             f"There are too few patients: the split {empty[0]!r} would hold "
             f"no image. Received: images by split {counts}. Add "
             "images of more patients to the folder and its label file; "
             "from about 50 patients on every split holds some."
         )
+        errors.report(error, is_skippable=False)
+
+
+def check_ids_unique(parts: Mapping[str, Sequence[Item]]) -> None:
+    """Raises unless every image id stands once.
+
+    Args:
+        parts: Split name to its items.
+
+    Raises:
+        errors.DuplicateError: If an id stands twice, naming both files.
+    """
+    first: dict[str, Item] = {}
+    for items in parts.values():
+        for item in items:
+            other = first.setdefault(item.image_id, item)
+            if other is not item:
+                error = errors.DuplicateError(
+                    "An image id stands twice. Received: image_id="
+                    f"{item.image_id!r}, for {other.path!r} and "
+                    f"{item.path!r}. Ids name images: rename or remove one."
+                )
+                errors.report(error, is_skippable=False)
 
 
 def content_patient_id(path: epath.PathLike) -> str:
