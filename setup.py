@@ -61,6 +61,8 @@ setuptools.setup(
         # tfds.download_and_prepare needs it and does not declare it.
         "importlib_resources>=6",
         "keras>=3.15",
+        # Worker processes that do not import the program's main module.
+        "loky>=3.4",
         "matplotlib>=3.9",
         "numpy>=1.26",
         "pillow>=10.3",
@@ -72,5 +74,12 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",
     ],
-    extras_require={"demo": DEMO, "test": TEST, "lint": LINT},
+    extras_require={
+        # Downgrades protobuf, pillow and pyarrow: in an environment of its
+        # own (make test-beam).
+        "beam": ["apache-beam>=2.77"],
+        "demo": DEMO,
+        "lint": LINT,
+        "test": TEST,
+    },
 )

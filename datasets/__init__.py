@@ -4,16 +4,19 @@ Importing this package imports neither TensorFlow nor a builder; `prepare`
 and its relatives do when they are called.
 """
 
+import importlib
 from typing import Any
 
-_PUBLIC = (
-    "data_set_names",
-    "format_split_report",
-    "is_prepared",
-    "prepare",
-    "prepared_builder",
-    "split_report",
-)
+_PUBLIC = {
+    "check": "preparation",
+    "data_set_names": "preparation",
+    "format_split_report": "reports",
+    "is_prepared": "preparation",
+    "needs_manual_dir": "preparation",
+    "prepare": "preparation",
+    "prepared_builder": "preparation",
+    "split_report": "preparation",
+}
 __all__ = list(_PUBLIC)  # noqa: PLE0605
 
 
@@ -21,6 +24,5 @@ def __getattr__(name: str) -> Any:
     """Loads the public functions when they are first used."""
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from transfusion_datasets import preparation
-
-    return getattr(preparation, name)
+    module = importlib.import_module(f"transfusion_datasets.{_PUBLIC[name]}")
+    return getattr(module, name)

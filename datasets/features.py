@@ -1,47 +1,49 @@
 """The features that all fundus data sets share."""
 
-import io
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from transfusion_datasets import splits
-
 EYES = ("left", "right", "unknown")
+# International Clinical Diabetic Retinopathy grades, index = grade.
+GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 
 
 def fundus() -> dict[str, Any]:
-    """Makes the tfds features of a fundus photograph.
+    """Makes the tfds features of a fundus image, photographed or drawn.
 
     Returns:
-        `image` (uint8 RGB, stored as JPEG), `grade` (ICDR, 0 to 4),
-        `patient_id`, `eye` and `image_id` (unique in the data set).
+        `image` (uint8 RGB, stored as JPEG), `grade` (ICDR, 0 to 4, -1 where
+        there is none), `patient_id`, `eye` and `image_id` (unique in the
+        data set).
     """
     return {
         "image": tfds.features.Image(
             shape=(None, None, 3), encoding_format="jpeg"
         ),
-        "grade": tfds.features.ClassLabel(num_classes=splits.NUM_GRADES),
+        "grade": tfds.features.ClassLabel(names=list(GRADES)),
         "patient_id": tfds.features.Text(),
         "eye": tfds.features.ClassLabel(names=list(EYES)),
         "image_id": tfds.features.Text(),
     }
 
 
-def example(photograph: splits.Photograph, encoded: bytes) -> dict[str, Any]:
-    """Makes one example of `fundus()`.
-
-    Args:
-        photograph: Labels and names.
-        encoded: The image as the bytes of a JPEG file.
+def photograph() -> dict[str, Any]:
+    """Makes the tfds features of a fundus photograph.
 
     Returns:
-        Feature name to value.
+        Those of `fundus`, and `gradable` (1, 0, or -1 where it is not
+        known), `dme` (grade of macular edema, -1 where there is none),
+        `circle` (centre x and y and radius of the field of view in pixels
+        of the file), `original_size` (height and width of the file, pixels)
+        and `source_sha256` (of the file, hexadecimal).
     """
     return {
-        "image": io.BytesIO(encoded),
-        "grade": photograph.grade,
-        "patient_id": photograph.patient_id,
-        "eye": photograph.eye,
-        "image_id": photograph.image_id,
+        **fundus(),
+        "gradable": tfds.features.Scalar(dtype=np.int8),
+        "dme": tfds.features.Scalar(dtype=np.int8),
+        "circle": tfds.features.Tensor(shape=(3,), dtype=np.float32),
+        "original_size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+        "source_sha256": tfds.features.Text(),
     }

@@ -1,12 +1,66 @@
-"""Finding and cropping the field of view of a fundus photograph."""
+"""Finding and cropping the field of view of a fundus photograph.
+
+Workers import this module: nothing here imports TensorFlow.
+"""
 
 import math
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from transfusion_datasets import circles
-from transfusion_tf.raw import errors
+from transfusion_datasets import circles, processing
+from transfusion_tf.raw import errors, images, items
+
+# A field smaller by less than this is not counted as enlarged: the circle is
+# not known more exactly.
+_ENLARGED = 0.99
+
+
+def crop_field(item: items.Item, *, diameter: int) -> processing.Processed:
+    """Reads a photograph and crops it to its field of view.
+
+    Args:
+        item: Which one; `path` names the file.
+        diameter: Diameter of the field in the result, pixels.
+
+    Returns:
+        The example of `features.photograph()`; noted as "enlarged" where the
+        field is smaller than `diameter`, and as "rotated" where the file
+        asked to be turned.
+
+    Raises:
+        errors.BadImageError: If the file cannot be decoded.
+        errors.CircleNotFoundError: If no field of view is found.
+    """
+    name = item.path
+    data, digest = processing.read_source(item)
+    picture = images.decode(data, name=name, least_size=2 * diameter)
+    circle = locate_circle(picture.image, name=name)
+    if picture.image.width < picture.width and 2 * circle.radius < diameter:
+        picture = images.decode(data, name=name)
+        circle = locate_circle(picture.image, name=name)
+    crop = crop_circle(picture.image, circle, diameter)
+    original = circle.scaled(
+        picture.width / picture.image.width,
+        picture.height / picture.image.height,
+    )
+    is_enlarged = 2 * original.radius < _ENLARGED * diameter
+    return processing.Processed(
+        example={
+            "image": images.encode_jpeg(crop),
+            "image_id": item.image_id,
+            "patient_id": item.patient_id,
+            **item.values,
+            "circle": np.array(
+                [original.x, original.y, original.radius], np.float32
+            ),
+            "original_size": np.array(
+                [picture.height, picture.width], np.int32
+            ),
+            "source_sha256": digest,
+        },
+        notes=("enlarged",) * is_enlarged + ("rotated",) * picture.is_rotated,
+    )
 
 
 def locate_circle(image: Image.Image, *, name: str) -> circles.Circle:

@@ -1,15 +1,22 @@
 """From a name to a prepared data set on disk, and its split report."""
 
+import contextlib
+import errno
 import importlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from transfusion_datasets import errors, splits
+from transfusion_datasets import builder as builder_lib
+from transfusion_tf import data
+from transfusion_tf.raw import errors
 
+FOREIGN = "tfds:"
+ON_BAD = ("raise", "skip")
 _NAMES = ("transfusion_eyepacs", "transfusion_synthetic_fundus")
 
 
@@ -17,10 +24,26 @@ def data_set_names() -> tuple[str, ...]:
     """Lists the data sets that `prepare` knows.
 
     Example:
-    >>> data_set_names()
-    ('transfusion_eyepacs', 'transfusion_synthetic_fundus')
+    >>> "transfusion_eyepacs" in data_set_names()
+    True
     """
     return _NAMES
+
+
+def needs_manual_dir(name: str) -> bool:
+    """Tells whether a data set is made of raw files that the user has.
+
+    Args:
+        name: See `prepare`.
+
+    Example:
+    >>> needs_manual_dir("transfusion_synthetic_fundus/n64")
+    False
+    """
+    if name.startswith(FOREIGN):
+        return False
+    data_set = name.partition("/")[0]
+    return bool(_builder_class(data_set).MANUAL_DOWNLOAD_INSTRUCTIONS)
 
 
 def prepare(
@@ -28,6 +51,9 @@ def prepare(
     *,
     data_dir: epath.PathLike,
     manual_dir: epath.PathLike | None = None,
+    on_bad: str = "raise",
+    max_bad: int | None = None,
+    beam_runner: str | None = None,
 ) -> tfds.core.DatasetBuilder:
     """Builds a data set unless it is there already.
 
@@ -35,9 +61,16 @@ def prepare(
 
     Args:
         name: `NAME` or `NAME/CONFIG`, for example `transfusion_eyepacs` or
-            `transfusion_eyepacs/circle112`.
+            `transfusion_eyepacs/circle112`; or `tfds:NAME[/CONFIG]` for a
+            data set that tfds has prepared in `data_dir`, which is read once
+            so that it can be opened.
         data_dir: Where prepared data sets are kept.
         manual_dir: Where the raw files are, for those that need them.
+        on_bad: What to do with an unusable example: "raise", or "skip" it
+            and list it in `rejected.jsonl`.
+        max_bad: With "skip", the most examples to skip, at least 1.
+        beam_runner: Name of a runner of Apache Beam, such as
+            "DirectRunner"; `None` uses the cores of this machine.
 
     Returns:
         The builder, which reads the prepared data.
@@ -45,18 +78,135 @@ def prepare(
     Raises:
         errors.DataError: If the name is unknown, `data_dir` cannot be
             written, or the raw files are not as they should be.
+        ValueError: If the options do not go together.
     """
+    _check_options(on_bad, max_bad, beam_runner)
+    if name.startswith(FOREIGN):
+        return _index_foreign(name, data_dir)
     builder = prepared_builder(name, data_dir=data_dir)
     if builder.is_prepared():
         return builder
     _check_writable(epath.Path(data_dir))
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-        builder.check_manual_dir(manual_dir)
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=manual_dir, try_download_gcs=False
+    root = _manual_root(builder, manual_dir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_naming_full_disk(data_dir))
+        if on_bad == "skip":
+            builder.rejected = stack.enter_context(
+                errors.collecting(max_skipped=max_bad)
+            )
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=root,
+                try_download_gcs=False,
+                beam_runner=beam_runner,
+            )
         )
-    )
+    return builder
+
+
+def check(
+    name: str, *, manual_dir: epath.PathLike | None = None
+) -> list[errors.DataError]:
+    """Finds everything that is wrong with raw files; writes nothing.
+
+    Every image is decoded and processed as `prepare` would.
+
+    Args:
+        name: See `prepare`.
+        manual_dir: Where the raw files are, for those that need them.
+
+    Returns:
+        What is wrong, in the order in which it was found.
+
+    Raises:
+        errors.DatasetNameError: If data set or configuration is unknown.
+    """
+    with (
+        tempfile.TemporaryDirectory() as nowhere,
+        errors.collecting() as found,
+    ):
+        builder = prepared_builder(name, data_dir=nowhere)
+        try:
+            root = _manual_root(builder, manual_dir)
+            parts = builder.parts(root)
+        except errors.DataError as error:
+            found.append(error)
+            return found
+        builder_lib.check_examples(parts, builder.processor())
+    return found
+
+
+def _check_options(
+    on_bad: str, max_bad: int | None, beam_runner: str | None
+) -> None:
+    if on_bad not in ON_BAD:
+        raise ValueError(
+            f"There is no such way to treat bad examples. Received: on_bad="
+            f"{on_bad!r}. Use --on_bad=raise or --on_bad=skip."
+        )
+    is_capped = max_bad is not None and max_bad >= 1
+    if (on_bad == "skip") != is_capped or (max_bad is not None) != is_capped:
+        raise ValueError(
+            "Skipping bad examples needs the most that may be skipped, and "
+            f"only skipping does. Received: on_bad={on_bad!r}, max_bad="
+            f"{max_bad}. Use --on_bad=skip --max_bad=N with N of 1 or more."
+        )
+    if beam_runner is not None and on_bad == "skip":
+        raise ValueError(
+            "Apache Beam's workers cannot count together what they skip. "
+            f"Received: beam_runner={beam_runner!r}, on_bad='skip'. See all "
+            "that is wrong with --check, mend it, and prepare with "
+            "--on_bad=raise; or leave out --beam_runner."
+        )
+
+
+def _manual_root(
+    builder: Any, manual_dir: epath.PathLike | None
+) -> epath.Path | None:
+    """Checks the directory of raw files, where the data set has one."""
+    if not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        return None
+    builder.check_manual_dir(manual_dir)
+    return epath.Path(manual_dir)
+
+
+@contextlib.contextmanager
+def _naming_full_disk(data_dir: epath.PathLike) -> Iterator[None]:
+    """Turns the errors of a full disk into one that names it."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        is_full = getattr(error, "errno", None) == errno.ENOSPC
+        if not (is_full or "No space left" in str(error)):
+            raise
+        raise errors.DataDirError(
+            "The disk is full; nothing of this data set was kept. Received: "
+            f"data_dir={str(data_dir)!r}. Free some space, or give another "
+            "disk with --data_dir=DIR, and run the same command again."
+        ) from error
+
+
+def _index_foreign(
+    name: str, data_dir: epath.PathLike
+) -> tfds.core.DatasetBuilder:
+    """Reads a data set of tfds once, so that it can be opened at once."""
+    foreign = name.removeprefix(FOREIGN)
+    try:
+        builder = tfds.builder(foreign, data_dir=epath.Path(data_dir))
+    except tfds.core.DatasetNotFoundError as error:
+        raise errors.DatasetNameError(
+            f"tfds has no such data set. Received: {name!r} in data_dir="
+            f"{str(data_dir)!r}. Known: those of tfds.list_builders(), and "
+            "what stands in the directory."
+        ) from error
+    if not builder.is_prepared():
+        raise errors.DataDirError(
+            f"tfds has not prepared {foreign!r} here. Received: data_dir="
+            f'{str(data_dir)!r}. Prepare it first: python -c "import '
+            f"tensorflow_datasets as tfds; tfds.builder({foreign!r}, "
+            f'data_dir={str(data_dir)!r}).download_and_prepare()"'
+        )
+    data.write_index(builder.info, builder.data_path)
     return builder
 
 
@@ -145,14 +295,14 @@ def _check_writable(data_dir: epath.Path) -> None:
         ) from error
 
 
-def split_report(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+def split_report(builder: tfds.core.DatasetBuilder) -> Mapping[str, Any]:
     """Reads the split report of a prepared data set.
 
     Args:
         builder: A builder whose data are prepared.
 
     Returns:
-        See `splits.describe`.
+        `{"rule", "salt", "splits"}`, see `reports.describe`.
 
     Raises:
         errors.DataError: If the data carry no report.
@@ -166,47 +316,3 @@ def split_report(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
             f"launch.prepare_data --dataset={builder.name}."
         )
     return dict(metadata["split_report"])
-
-
-def format_split_report(report: Mapping[str, Any]) -> str:
-    """Renders a split report as a table.
-
-    Args:
-        report: See `split_report`.
-
-    Returns:
-        Lines of text: one for each split, the rule, and what was enlarged.
-
-    Example:
-    >>> eyes = [splits.Photograph(f"7_{e}", "7", e, 2) for e in ("left",)]
-    >>> report = splits.describe({"train": eyes}, rule="All.", salt=None)
-    >>> print(format_split_report(report))
-    split        images  patients  grade 0     1     2     3     4  referable
-    train             1         1        0     0     1     0     0    100.0 %
-    Rule: All.
-    """
-    lines = [
-        f"{'split':<12}{'images':>7}{'patients':>10}{'grade 0':>9}"
-        + "".join(f"{grade:>6}" for grade in range(1, splits.NUM_GRADES))
-        + f"{'referable':>11}"
-    ]
-    lines += [_format_row(n, row) for n, row in report["splits"].items()]
-    lines.append(f"Rule: {report['rule']}")
-    lines += [
-        f"Enlarged: {row['num_upscaled']} of {row['num_images']} {name} "
-        "images, whose field is smaller than asked for."
-        for name, row in report["splits"].items()
-        if row.get("num_upscaled")
-    ]
-    return "\n".join(lines)
-
-
-def _format_row(name: str, row: Mapping[str, Any]) -> str:
-    counts = row["grade_counts"]
-    referable = sum(counts[splits.FIRST_REFERABLE_GRADE :])
-    share = 100 * referable / max(1, sum(counts))
-    return (
-        f"{name:<12}{row['num_images']:>7}{row['num_patients']:>10}"
-        f"{counts[0]:>9}{''.join(f'{count:>6}' for count in counts[1:])}"
-        f"{share:>9.1f} %"
-    )

@@ -4,8 +4,11 @@ python -m launch.prepare_data --dataset=transfusion_synthetic_fundus/n64 \
     --data_dir=data
 python -m launch.prepare_data --dataset=transfusion_eyepacs/circle299 \
     --manual_dir=raw/eyepacs --data_dir=data
+python -m launch.prepare_data --dataset=transfusion_eyepacs/circle299 \
+    --manual_dir=raw/eyepacs --check
 """
 
+import sys
 from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
@@ -19,18 +22,40 @@ _DATASET = flags.DEFINE_string(
     "dataset",
     None,
     "Data set, or data set and configuration, for example "
-    "transfusion_synthetic_fundus/n64 or transfusion_eyepacs/circle299, in "
-    "which the field of view has a diameter of 299 pixels.",
+    "transfusion_synthetic_fundus/n64, or transfusion_eyepacs/circle299, in "
+    "which the field of view has a diameter of 299 pixels. tfds:NAME for one "
+    "that tfds itself prepared in --data_dir.",
     required=True,
 )
 _MANUAL_DIR = flags.DEFINE_string(
     "manual_dir",
     None,
-    "Directory of raw files, for data sets that must be fetched by hand. "
-    "transfusion_eyepacs: the one that holds train/ and trainLabels.csv.",
+    "Directory of raw files, for data sets that must be fetched by hand; its "
+    "layout is described in the data set's README.",
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Directory of prepared data sets.", required=True
+    "data_dir", None, "Directory of prepared data sets; not with --check."
+)
+_CHECK = flags.DEFINE_bool(
+    "check",
+    False,
+    "List everything that is wrong with --manual_dir and write nothing.",
+)
+_ON_BAD = flags.DEFINE_enum(
+    "on_bad",
+    "raise",
+    ["raise", "skip"],
+    "At an unusable example: raise stops, skip leaves it out and lists it in "
+    "rejected.jsonl, up to --max_bad.",
+)
+_MAX_BAD = flags.DEFINE_integer(
+    "max_bad", None, "With --on_bad=skip, the most examples to leave out."
+)
+_BEAM_RUNNER = flags.DEFINE_string(
+    "beam_runner",
+    None,
+    "Runner of Apache Beam (pip install transfusion_tf[beam]), such as "
+    "DirectRunner. Default: the cores of this machine.",
 )
 
 
@@ -46,14 +71,49 @@ def main(argv: Sequence[str]) -> None:
     del argv  # cli.run refuses leftovers.
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # tfds tells much at length.
+    if _CHECK.value:
+        _check()
+    else:
+        _prepare()
+
+
+def _check() -> None:
+    found = transfusion_datasets.check(
+        _DATASET.value, manual_dir=_MANUAL_DIR.value
+    )
+    for number, error in enumerate(found, start=1):
+        print(f"{number}. {error}")
+    if found:
+        num_bad = sum(error.count for error in found)
+        sys.exit(f"{len(found)} problems with {num_bad} examples or files.")
+    print(f"Nothing is wrong with {_MANUAL_DIR.value or _DATASET.value}.")
+
+
+def _prepare() -> None:
     name, data_dir = _DATASET.value, _DATA_DIR.value
-    if transfusion_datasets.is_prepared(name, data_dir=data_dir):
+    if data_dir is None:
+        raise ValueError(
+            "Where to put the prepared data? Received: no --data_dir. Use "
+            "--data_dir=DIR, or --check to look at the raw files only."
+        )
+    is_foreign = name.startswith("tfds:")
+    if not is_foreign and transfusion_datasets.is_prepared(
+        name, data_dir=data_dir
+    ):
         print(f"{name} is already prepared in {data_dir}.")
     builder = transfusion_datasets.prepare(
-        name, data_dir=data_dir, manual_dir=_MANUAL_DIR.value
+        name,
+        data_dir=data_dir,
+        manual_dir=_MANUAL_DIR.value,
+        on_bad=_ON_BAD.value,
+        max_bad=_MAX_BAD.value,
+        beam_runner=_BEAM_RUNNER.value,
     )
-    report = transfusion_datasets.split_report(builder)
     print(f"\n{builder.info.full_name} in {builder.data_path}\n")
+    if is_foreign:
+        print(f"Next: python -m launch.train --task={name} ...")
+        return
+    report = transfusion_datasets.split_report(builder)
     print(transfusion_datasets.format_split_report(report))
     print(f"\nNext: {_next_command(builder)} --data_dir={data_dir}")
 
@@ -61,12 +121,14 @@ def main(argv: Sequence[str]) -> None:
 def _next_command(builder: tfds.core.DatasetBuilder) -> str:
     """Says how to train on the data set."""
     tasks = [data.task(name) for name in data.TASK_NAMES]
-    task = next(task for task in tasks if task.dataset == builder.name)
+    names = [task.name for task in tasks if task.dataset == builder.name]
     config = builder.builder_config
-    return (
-        f"python -m launch.train --task={task.name} "
-        f"--dataset_config={config.name} --image_size={config.image_size}"
+    command = (
+        f"python -m launch.train --task={[*names, f'tfds:{builder.name}'][0]} "
+        f"--dataset_config={config.name}"
     )
+    size = getattr(config, "image_size", None)
+    return command if size is None else f"{command} --image_size={size}"
 
 
 if __name__ == "__main__":

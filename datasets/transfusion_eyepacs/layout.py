@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from transfusion_datasets import errors, splits
+from transfusion_tf.raw import errors, items
 
+NUM_GRADES = 5
 SALT = "transfusion_eyepacs"
 WITHOUT_TEST = {"train": 0.7, "validation": 0.1, "test": 0.2}
 WITH_TEST = {"train": 0.9, "validation": 0.1}
@@ -119,41 +120,35 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" * (more > 0))
 
 
-def read(
-    manual_dir: epath.PathLike,
-) -> tuple[dict[str, list[splits.Photograph]], str]:
+def read(manual_dir: epath.PathLike | None) -> items.Parts:
     """Reads which photographs there are and gives each patient a split.
 
     Args:
         manual_dir: The directory of raw files.
 
     Returns:
-        Split name to its photographs, and the rule in words.
+        The photographs of each split, and the rule in words.
 
     Raises:
         errors.DataError: If anything is missing, unlabelled, labelled
-            twice, out of range, or in two splits.
+            twice or out of range.
     """
     root = check(manual_dir)
     train = _read_folder(root / "train", root / TRAIN_LABELS)
     labels = _test_labels(root)
     if labels is None:
-        parts = splits.split_by_patient(
-            train, fractions=WITHOUT_TEST, salt=SALT
-        )
+        parts = items.split_by_patient(train, fractions=WITHOUT_TEST, salt=SALT)
         rule = RULE_WITHOUT_TEST
     else:
-        parts = splits.split_by_patient(train, fractions=WITH_TEST, salt=SALT)
+        parts = items.split_by_patient(train, fractions=WITH_TEST, salt=SALT)
         parts["test"] = _read_folder(root / "test", labels)
         rule = RULE_WITH_TEST
-    splits.check_patient_disjoint(parts)
-    splits.check_not_empty(parts)
-    return parts, rule
+    return items.Parts(parts, rule, SALT)
 
 
 def _read_folder(
     folder: epath.Path, label_file: epath.Path
-) -> list[splits.Photograph]:
+) -> list[items.Item]:
     levels = read_levels(label_file)
     paths = _images(folder)
     _check_complete(folder, label_file, levels, paths)
@@ -204,7 +199,7 @@ def _check_complete(
 
 def _photograph(
     image_id: str, level: int, path: epath.Path, label_file: epath.Path
-) -> splits.Photograph:
+) -> items.Item:
     match = _IMAGE_ID.fullmatch(image_id)
     if not match:
         raise errors.LabelFileError(
@@ -212,12 +207,16 @@ def _photograph(
             f"image={image_id!r} in {str(label_file)!r}. Expected "
             "<patient>_left or <patient>_right, for example 10_left."
         )
-    return splits.Photograph(
+    return items.Item(
         image_id=image_id,
         patient_id=match["patient"],
-        eye=match["eye"],
-        grade=level,
         path=str(path),
+        values={
+            "eye": match["eye"],
+            "grade": level,
+            "gradable": -1,
+            "dme": -1,
+        },
     )
 
 
@@ -269,7 +268,7 @@ def _parse_row(
             f"{len(header)} fields: {','.join(header)}",
         )
     level = row[1].strip()
-    if level not in {str(grade) for grade in range(splits.NUM_GRADES)}:
+    if level not in {str(grade) for grade in range(NUM_GRADES)}:
         raise _label_error(
             label_file,
             f"level {level!r} of image {row[0]!r} in line {number}",

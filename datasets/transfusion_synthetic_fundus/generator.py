@@ -13,8 +13,9 @@ import math
 
 import numpy as np
 
-from transfusion_datasets import splits
+from transfusion_datasets import processing
 from transfusion_datasets.transfusion_synthetic_fundus import canvas, lesions
+from transfusion_tf.raw import images, items
 
 VERSION = 1
 SEED = 20191205
@@ -37,7 +38,7 @@ class _Patient:
     vessel_tone: np.ndarray
 
 
-def patients(split: str) -> list[splits.Photograph]:
+def patients(split: str) -> list[items.Item]:
     """Lists the eyes of a split, two for each patient.
 
     Args:
@@ -54,11 +55,10 @@ def patients(split: str) -> list[splits.Photograph]:
     first = sum(list(NUM_PATIENTS.values())[: list(NUM_PATIENTS).index(split)])
     grades = _patient_grades(NUM_PATIENTS[split], first)
     return [
-        splits.Photograph(
+        items.Item(
             image_id=f"s{first + i:04d}_{eye}",
             patient_id=f"s{first + i:04d}",
-            eye=eye,
-            grade=int(grades[i][j]),
+            values={"eye": eye, "grade": int(grades[i][j])},
         )
         for i in range(NUM_PATIENTS[split])
         for j, eye in enumerate(EYES)
@@ -73,13 +73,30 @@ def _patient_grades(num_patients: int, first: int) -> np.ndarray:
     pairs = np.stack([rng.permutation(grades)] * 2, axis=1)
     differs = rng.random(num_patients) >= SAME_GRADE
     shift = rng.choice([-1, 1], num_patients) * differs
-    other = np.clip(pairs[:, 0] + shift, 0, splits.NUM_GRADES - 1)
+    other = np.clip(pairs[:, 0] + shift, 0, len(GRADE_PRIOR) - 1)
     side = rng.integers(0, 2, num_patients)
     pairs[np.arange(num_patients), side] = other
     return pairs
 
 
-def draw(photograph: splits.Photograph, size: int) -> np.ndarray:
+def process(item: items.Item, *, size: int) -> processing.Processed:
+    """Draws an eye as an example of `features.fundus()`.
+
+    Args:
+        item: Which eye, and its grade.
+        size: Side of the square image, pixels.
+    """
+    return processing.Processed(
+        {
+            "image": images.encode_jpeg(draw(item, size)),
+            "image_id": item.image_id,
+            "patient_id": item.patient_id,
+            **item.values,
+        }
+    )
+
+
+def draw(photograph: items.Item, size: int) -> np.ndarray:
     """Draws one eye.
 
     Args:
@@ -95,7 +112,7 @@ def draw(photograph: splits.Photograph, size: int) -> np.ndarray:
     (32, 32, 3)
     """
     number = int(photograph.patient_id.removeprefix("s"))
-    side = EYES.index(photograph.eye)
+    side = EYES.index(photograph.values["eye"])
     patient = _draw_patient(np.random.default_rng([SEED, 2, number]))
     # One stream a purpose: what is drawn of the retina and the camera is
     # the same whatever lesions are drawn.
@@ -106,10 +123,10 @@ def draw(photograph: splits.Photograph, size: int) -> np.ndarray:
     # Small images are drawn at twice their size against aliasing.
     factor = 2 if size <= 128 else 1
     picture = canvas.Canvas(size * factor, _EXTENT)
-    nasal = -1.0 if photograph.eye == "left" else 1.0
+    nasal = -1.0 if photograph.values["eye"] == "left" else 1.0
     disc = _draw_retina(picture, patient, nasal, retina)
     lesions.draw_distractors(picture, disc, retina)
-    lesions.draw_lesions(picture, photograph.grade, disc, spots)
+    lesions.draw_lesions(picture, photograph.values["grade"], disc, spots)
     return _expose(picture, factor, camera)
 
 

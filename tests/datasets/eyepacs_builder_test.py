@@ -12,10 +12,11 @@ from PIL import Image
 
 import transfusion_datasets
 from tests.datasets import photographs
-from transfusion_datasets import errors, images, splits
+from transfusion_datasets import fundus_images
 from transfusion_datasets.transfusion_eyepacs import (
     transfusion_eyepacs_dataset_builder as eyepacs,
 )
+from transfusion_tf.raw import errors, images, items
 
 
 class BuilderTest(tfds.testing.DatasetBuilderTestCase):
@@ -124,12 +125,14 @@ def test_the_report_survives_on_disk_and_counts_what_was_enlarged(
     assert report["salt"] == "transfusion_eyepacs"
     for split, examples in read(builder).items():
         counts = np.bincount([e["grade"] for e in examples], minlength=5)
-        assert report["splits"][split] == {
-            "num_images": len(examples),
-            "num_patients": len({e["patient_id"] for e in examples}),
-            "grade_counts": counts.tolist(),
-            "num_upscaled": len(examples),  # 60 pixels became 64.
-        }
+        described = report["splits"][split]
+        assert described["num_images"] == len(examples)
+        assert described["num_patients"] == len(
+            {e["patient_id"] for e in examples}
+        )
+        assert list(described["label_counts"]["grade"].values()) == list(counts)
+        # 60 pixels became 64.
+        assert described["notes"]["enlarged"] == len(examples)
 
 
 def test_two_preparations_are_equal_to_the_last_bit(
@@ -172,53 +175,37 @@ def test_a_bad_photograph_is_named_and_nothing_is_left(
     )
 
 
-def test_a_full_disk_leaves_nothing_under_the_final_name(
-    raw: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
-    full = OSError(28, "No space left on device")
-    with (
-        mock.patch.object(
-            tfds.core.writer.Writer, "finalize", side_effect=full
-        ),
-        pytest.raises(OSError, match="No space left"),
-    ):
-        transfusion_datasets.prepare(
-            "transfusion_eyepacs/circle64", data_dir=tmp_path, manual_dir=raw
-        )
-    assert not list(tmp_path.rglob("*.tfrecord*"))
-    assert not list(tmp_path.rglob("1.0.0"))
-
-
-def large_photograph(path: pathlib.Path) -> splits.Photograph:
+def large_photograph(path: pathlib.Path) -> items.Item:
     disc = photographs.disc(shape=(600, 900), centre=(430, 310), radius=280)
     Image.fromarray(disc).save(path, quality=95)
-    return splits.Photograph("1_left", "1", "left", 0, str(path))
+    return items.Item("1_left", "1", str(path))
 
 
 def test_a_reduced_decode_tells_the_circle_in_original_pixels(
     tmp_path: pathlib.Path,
 ) -> None:
     photograph = large_photograph(tmp_path / "1_left.jpeg")
-    processed = eyepacs.process(photograph, 75)
+    processed = fundus_images.crop_field(photograph, diameter=75)
     np.testing.assert_allclose(
         processed.example["circle"], (430, 310, 280), atol=3
     )
     np.testing.assert_array_equal(
         processed.example["original_size"], (600, 900)
     )
-    assert not processed.is_upscaled
+    assert not processed.notes
 
 
 def test_a_reduced_decode_gives_the_image_of_a_full_one(
     tmp_path: pathlib.Path,
 ) -> None:
     photograph = large_photograph(tmp_path / "1_left.jpeg")
-    reduced = eyepacs.process(photograph, 75).example["image"]
+    reduced = fundus_images.crop_field(photograph, diameter=75).example["image"]
     with mock.patch.object(Image.Image, "draft"):
-        full = eyepacs.process(photograph, 75).example["image"]
+        full = fundus_images.crop_field(photograph, diameter=75).example[
+            "image"
+        ]
     one, two = (
-        np.asarray(Image.open(io.BytesIO(e.getvalue())), np.int64)
-        for e in (reduced, full)
+        np.asarray(Image.open(io.BytesIO(e)), np.int64) for e in (reduced, full)
     )
     assert np.abs(one - two).mean() < 2
 
@@ -247,7 +234,11 @@ def test_a_circle_is_found_in_real_photographs(
     # A field that was cropped to fill the frame has about its half width.
     radii = []
     for path in sorted(folder.iterdir())[::50]:
-        photograph = splits.Photograph(path.stem, "1", "left", 0, str(path))
-        radii.append(eyepacs.process(photograph, 64).example["circle"][2])
+        photograph = items.Item(path.stem, "1", str(path))
+        radii.append(
+            fundus_images.crop_field(photograph, diameter=64).example["circle"][
+                2
+            ]
+        )
     assert len(radii) == 40
     assert 126 < np.median(radii) < 131

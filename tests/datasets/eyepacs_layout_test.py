@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tests.datasets import photographs
-from transfusion_datasets import errors, splits
 from transfusion_datasets.transfusion_eyepacs import layout
+from transfusion_tf.raw import errors, items
 
 
 @pytest.fixture
@@ -16,14 +16,15 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "eyepacs"
 
 
-def image_ids(part: list[splits.Photograph]) -> set[str]:
+def image_ids(part: list[items.Item]) -> set[str]:
     return {photograph.image_id for photograph in part}
 
 
 def test_without_test_files_all_images_are_split_by_the_hash(
     root: pathlib.Path,
 ) -> None:
-    parts, rule = layout.read(root)
+    read = layout.read(root)
+    parts, rule = read.splits, read.rule
     assert "70 % to train, 10 % to validation and 20 % to test" in rule
     assert sum(len(part) for part in parts.values()) == 120
     for name, low, high in (
@@ -32,7 +33,7 @@ def test_without_test_files_all_images_are_split_by_the_hash(
         ("test", 8000, 10000),
     ):
         for photograph in parts[name]:
-            bucket = splits.patient_bucket(
+            bucket = items.patient_bucket(
                 photograph.patient_id, salt="transfusion_eyepacs"
             )
             assert low <= bucket < high
@@ -42,7 +43,8 @@ def test_the_official_test_folder_is_the_test_split(
     root: pathlib.Path,
 ) -> None:
     photographs.write_test_folder(root, patients=range(100, 105))
-    parts, rule = layout.read(root)
+    read = layout.read(root)
+    parts, rule = read.splits, read.rule
     assert "official test folder" in rule
     assert image_ids(parts["test"]) == {
         f"{p}_{eye}" for p in range(100, 105) for eye in ("left", "right")
@@ -51,7 +53,7 @@ def test_the_official_test_folder_is_the_test_split(
     assert len(rest) == 120
     for photograph in parts["validation"]:
         assert (
-            splits.patient_bucket(photograph.patient_id, salt=layout.SALT)
+            items.patient_bucket(photograph.patient_id, salt=layout.SALT)
             >= 9000
         )
 
@@ -61,20 +63,19 @@ def test_the_other_name_of_the_test_labels_is_read_as_well(
 ) -> None:
     photographs.write_test_folder(root, patients=range(100, 103))
     (root / "retinopathy_solution.csv").rename(root / "testLabels.csv")
-    assert len(layout.read(root)[0]["test"]) == 6
+    assert len(layout.read(root).splits["test"]) == 6
 
 
 def test_patient_eye_grade_and_path_come_from_the_files(
     root: pathlib.Path,
 ) -> None:
-    parts, _ = layout.read(root)
+    parts = layout.read(root).splits
     everything = {p.image_id: p for part in parts.values() for p in part}
-    assert everything["3_right"] == splits.Photograph(
+    assert everything["3_right"] == items.Item(
         image_id="3_right",
         patient_id="3",
-        eye="right",
-        grade=4,
         path=str(root / "train" / "3_right.jpeg"),
+        values={"eye": "right", "grade": 4, "gradable": -1, "dme": -1},
     )
 
 
@@ -234,7 +235,7 @@ def test_two_files_of_one_name_are_refused(root: pathlib.Path) -> None:
 def test_files_of_the_system_are_no_images(root: pathlib.Path) -> None:
     for name in (".DS_Store", "._1_left.jpeg", "Thumbs.db"):
         (root / "train" / name).touch()
-    assert sum(len(part) for part in layout.read(root)[0].values()) == 120
+    assert sum(len(part) for part in layout.read(root).splits.values()) == 120
 
 
 def test_a_patient_in_both_folders_is_a_leak(root: pathlib.Path) -> None:
@@ -242,7 +243,7 @@ def test_a_patient_in_both_folders_is_a_leak(root: pathlib.Path) -> None:
     with pytest.raises(
         errors.PatientLeakError, match=r"patient_id='59'.*'59_left', in 'test'"
     ):
-        layout.read(root)
+        items.check_patient_disjoint(layout.read(root).splits)
 
 
 def test_too_few_patients_for_three_splits_is_an_error(
@@ -250,7 +251,7 @@ def test_too_few_patients_for_three_splits_is_an_error(
 ) -> None:
     photographs.write(tmp_path, patients=range(2))
     with pytest.raises(errors.EmptySplitError, match="too few patients"):
-        layout.read(tmp_path)
+        items.check_not_empty(layout.read(tmp_path).splits)
 
 
 @pytest.mark.sample_data
@@ -259,14 +260,14 @@ def test_the_sample_has_the_counts_of_its_description(
 ) -> None:
     if not (sample_data / "eyepacs").is_dir():
         pytest.skip("$TRANSFUSION_SAMPLE_DATA has no eyepacs folder")
-    parts, _ = layout.read(sample_data / "eyepacs")
+    parts = layout.read(sample_data / "eyepacs").splits
     everything = [p for part in parts.values() for p in part]
-    grades = collections.Counter(p.grade for p in everything)
+    grades = collections.Counter(p.values["grade"] for p in everything)
     assert [grades[g] for g in range(5)] == [1494, 130, 293, 50, 31]
     assert len({p.patient_id for p in everything}) == 1000
     # The label file itself, read by another parser, is the second oracle.
     folder = sample_data / "eyepacs"
     with (folder / "trainLabels.csv").open(newline="") as file:
         expected = {r["image"]: int(r["level"]) for r in csv.DictReader(file)}
-    assert {p.image_id: p.grade for p in everything} == expected
+    assert {p.image_id: p.values["grade"] for p in everything} == expected
     assert len(list((folder / "train").iterdir())) == len(everything) == 1998

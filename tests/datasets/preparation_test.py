@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 
 import transfusion_datasets
 from tests.datasets import photographs
-from transfusion_datasets import errors
 from transfusion_datasets.transfusion_synthetic_fundus import generator
+from transfusion_tf.raw import errors
 
 NAME = "transfusion_synthetic_fundus/n64"
 
@@ -162,24 +162,3 @@ def test_data_without_a_report_are_refused(tmp_path: pathlib.Path) -> None:
         errors.DataError, match="no split report.*launch.prepare_data"
     ):
         transfusion_datasets.split_report(builder)
-
-
-def test_the_table_shows_counts_shares_and_what_was_enlarged() -> None:
-    report = {
-        "rule": "By hash.",
-        "salt": "s",
-        "splits": {
-            "train": {
-                "num_images": 1417,
-                "num_patients": 709,
-                "grade_counts": [1047, 87, 222, 40, 21],
-                "num_upscaled": 3,
-            }
-        },
-    }
-    table = transfusion_datasets.format_split_report(report).splitlines()
-    assert table[1].split() == (
-        ["train", "1417", "709", "1047", "87", "222", "40", "21", "20.0", "%"]
-    )
-    assert table[2] == "Rule: By hash."
-    assert table[3].startswith("Enlarged: 3 of 1417 train images")

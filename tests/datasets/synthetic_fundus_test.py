@@ -8,7 +8,6 @@ import pytest
 import tensorflow_datasets as tfds
 from sklearn import linear_model, metrics, pipeline, preprocessing
 
-from transfusion_datasets import splits
 from transfusion_datasets.transfusion_synthetic_fundus import (
     canvas,
     generator,
@@ -16,6 +15,7 @@ from transfusion_datasets.transfusion_synthetic_fundus import (
 from transfusion_datasets.transfusion_synthetic_fundus import (
     transfusion_synthetic_fundus_dataset_builder as synthetic,
 )
+from transfusion_tf.raw import items
 
 FEW = {"train": 4, "validation": 2, "test": 3}
 
@@ -42,7 +42,7 @@ def drawn() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for split in ("train", "test"):
         eyes = generator.patients(split)
         pixels = np.stack([generator.draw(eye, 64) for eye in eyes])
-        referable = np.array([eye.grade >= 2 for eye in eyes])
+        referable = np.array([eye.values["grade"] >= 2 for eye in eyes])
         parts[split] = (pixels, referable)
     return parts
 
@@ -101,7 +101,7 @@ def test_splits_have_the_stated_sizes_and_no_patient_in_two() -> None:
         "validation": 100,
         "test": 200,
     }
-    splits.check_patient_disjoint(parts)
+    items.check_patient_disjoint(parts)
     names = [eye.image_id for part in parts.values() for eye in part]
     assert len(set(names)) == 700
 
@@ -110,7 +110,7 @@ def test_splits_have_the_stated_sizes_and_no_patient_in_two() -> None:
 def test_every_grade_occurs_and_about_40_percent_are_referable(
     split: str,
 ) -> None:
-    grades = [eye.grade for eye in generator.patients(split)]
+    grades = [eye.values["grade"] for eye in generator.patients(split)]
     assert set(grades) == set(range(5))
     assert np.mean(np.array(grades) >= 2) == pytest.approx(0.4, abs=0.05)
 
@@ -121,8 +121,12 @@ def test_most_patients_have_one_grade_in_both_eyes() -> None:
         for eye in generator.patients(split):
             by_patient[eye.patient_id].append(eye)
     pairs = list(by_patient.values())
-    assert all([e.eye for e in pair] == ["left", "right"] for pair in pairs)
-    differences = np.array([abs(a.grade - b.grade) for a, b in pairs])
+    assert all(
+        [e.values["eye"] for e in pair] == ["left", "right"] for pair in pairs
+    )
+    differences = np.array(
+        [abs(a.values["grade"] - b.values["grade"]) for a, b in pairs]
+    )
     assert differences.max() == 1
     # Three standard errors about the share of the EyePACS test patients.
     assert (differences == 0).mean() == pytest.approx(0.876, abs=0.053)
@@ -152,8 +156,8 @@ def test_sizes_show_the_same_eye() -> None:
     assert correlation > 0.95
 
 
-def with_grade(eye: splits.Photograph, grade: int) -> splits.Photograph:
-    return dataclasses.replace(eye, grade=grade)
+def with_grade(eye: items.Item, grade: int) -> items.Item:
+    return dataclasses.replace(eye, values=eye.values | {"grade": grade})
 
 
 def test_lesions_and_nothing_else_depend_on_the_grade() -> None:
@@ -185,7 +189,7 @@ def test_the_disc_is_nasal_left_in_left_eyes_and_right_in_right_eyes() -> None:
     sums = {"left": np.zeros(64), "right": np.zeros(64)}
     for eye in generator.patients("train")[:40]:
         image = generator.draw(with_grade(eye, 0), 64).astype(np.float64)
-        sums[eye.eye] += image[28:36].max(axis=(0, 2))
+        sums[eye.values["eye"]] += image[28:36].max(axis=(0, 2))
     assert sums["left"].argmax() < 32 < sums["right"].argmax()
 
 
