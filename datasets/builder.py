@@ -5,7 +5,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -16,6 +16,16 @@ from transfusion_tf.raw import errors, items
 
 REJECTED = "rejected.jsonl"
 _SHARD_BYTES = 64 << 20
+
+
+class Progress(Protocol):
+    """What is told of how far a preparation is; a progress bar, say."""
+
+    def start(self, total: int) -> None:
+        """Is told how many images there are in all."""
+
+    def update(self, num_steps: int, description: str) -> None:
+        """Is told that so many images were done, and of which split."""
 
 
 class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -31,10 +41,12 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     Attributes:
         COUNTED: Class label to the names of its classes, for the report.
         rejected: What was reported and left out, where that was asked for.
+        progress: Told of what is done, if anyone is to be.
     """
 
     COUNTED: ClassVar[Mapping[str, Sequence[str]]] = {}
     rejected: Sequence[errors.DataError] = ()
+    progress: "Progress | None" = None
 
     def read(self, manual_dir: epath.Path | None) -> items.Parts:
         """Reads labels and paths; no image is opened.
@@ -88,9 +100,18 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         needs_files = bool(self.MANUAL_DOWNLOAD_INSTRUCTIONS)
         self._parts = self.parts(dl_manager.manual_dir if needs_files else None)
         processor, watch = self.processor(), _Watch()
+        if self.progress:
+            self.progress.start(sum(map(len, self._parts.splits.values())))
         return {
             name: [
-                _Shard(shard, processor, watch, name, self._notes(name, number))
+                _Shard(
+                    shard,
+                    processor,
+                    watch,
+                    name,
+                    notes_path=self._notes(name, number),
+                    progress=self.progress,
+                )
                 for number, shard in enumerate(self._cut(part))
             ]
             for name, part in self._parts.splits.items()
@@ -113,6 +134,12 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             (self.data_path / REJECTED).write_text(_jsonl(self.rejected))
         if hasattr(data, "write_index"):
             data.write_index(self.info, self.data_path)
+
+    def _log_download_bytes(self) -> None:
+        """Says nothing: tfds would speak of a download of unknown size."""
+
+    def _log_download_done(self) -> None:
+        """Says nothing: the launcher reports."""
 
     def _report(self) -> dict[str, Any]:
         """Counts what was written, and checks it across splits once more."""
@@ -176,18 +203,21 @@ class _Shard:
         processor: processing.Processor,
         watch: _Watch,
         split: str,
+        *,
         notes_path: epath.Path | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._items = shard_items
         self._processor = processor
         self._watch = watch
         self._split = split
         self._notes_path = notes_path
+        self._progress = progress
         self._num_workers = processing.num_workers_for(len(shard_items))
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker of Beam is one of many processes already.
-        return self.__dict__ | {"_num_workers": 0}
+        return self.__dict__ | {"_num_workers": 0, "_progress": None}
 
     def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         notes: Counter[str] = Counter()
@@ -195,6 +225,8 @@ class _Shard:
         for item, outcome in processing.map_in_order(
             self._processor, self._items, self._num_workers
         ):
+            if self._progress:
+                self._progress.update(1, self._split)
             try:
                 example, digest = self._checked(item, outcome, notes)
             except errors.DataError as error:
@@ -224,16 +256,23 @@ class _Shard:
         return outcome.example, digest
 
 
-def check_examples(parts: items.Parts, processor: processing.Processor) -> None:
+def check_examples(
+    parts: items.Parts,
+    processor: processing.Processor,
+    progress: Progress | None = None,
+) -> None:
     """Processes every item and reports what is wrong; writes nothing.
 
     Args:
         parts: The items.
         processor: What makes an example of an item.
+        progress: Told of what is done, if anyone is to be.
     """
     watch = _Watch()
+    if progress:
+        progress.start(sum(map(len, parts.splits.values())))
     for name, part in parts.splits.items():
-        shard = _Shard(part, processor, watch, name)
+        shard = _Shard(part, processor, watch, name, progress=progress)
         for _ in shard():
             pass
 

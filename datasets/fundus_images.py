@@ -14,6 +14,7 @@ from transfusion_tf.raw import errors, images, items
 # A field smaller by less than this is not counted as enlarged: the circle is
 # not known more exactly.
 _ENLARGED = 0.99
+_FINDING_SIZE = 256  # Pixels in which the circle is looked for.
 
 
 def crop_field(item: items.Item, *, diameter: int) -> processing.Processed:
@@ -34,7 +35,8 @@ def crop_field(item: items.Item, *, diameter: int) -> processing.Processed:
     """
     name = item.path
     data, digest = processing.read_source(item)
-    picture = images.decode(data, name=name, least_size=2 * diameter)
+    least_size = max(2 * diameter, _FINDING_SIZE)
+    picture = images.decode(data, name=name, least_size=least_size)
     circle = locate_circle(picture.image, name=name)
     if picture.image.width < picture.width and 2 * circle.radius < diameter:
         picture = images.decode(data, name=name)
@@ -77,7 +79,7 @@ def locate_circle(image: Image.Image, *, name: str) -> circles.Circle:
         errors.CircleNotFoundError: If no part of a circular border shows.
     """
     small = image.copy()
-    small.thumbnail((256, 256), Image.Resampling.BOX)
+    small.thumbnail((_FINDING_SIZE, _FINDING_SIZE), Image.Resampling.BOX)
     circle = circles.find_circle(np.asarray(small))
     if circle is None:
         raise errors.CircleNotFoundError(

@@ -54,6 +54,7 @@ def prepare(
     on_bad: str = "raise",
     max_bad: int | None = None,
     beam_runner: str | None = None,
+    progress: builder_lib.Progress | None = None,
 ) -> tfds.core.DatasetBuilder:
     """Builds a data set unless it is there already.
 
@@ -71,6 +72,7 @@ def prepare(
         max_bad: With "skip", the most examples to skip, at least 1.
         beam_runner: Name of a runner of Apache Beam, such as
             "DirectRunner"; `None` uses the cores of this machine.
+        progress: Told of what is done, if anyone is to be.
 
     Returns:
         The builder, which reads the prepared data.
@@ -88,6 +90,7 @@ def prepare(
         return builder
     _check_writable(epath.Path(data_dir))
     root = _manual_root(builder, manual_dir)
+    builder.progress = progress
     with contextlib.ExitStack() as stack:
         stack.enter_context(_naming_full_disk(data_dir))
         if on_bad == "skip":
@@ -105,7 +108,10 @@ def prepare(
 
 
 def check(
-    name: str, *, manual_dir: epath.PathLike | None = None
+    name: str,
+    *,
+    manual_dir: epath.PathLike | None = None,
+    progress: builder_lib.Progress | None = None,
 ) -> list[errors.DataError]:
     """Finds everything that is wrong with raw files; writes nothing.
 
@@ -114,6 +120,7 @@ def check(
     Args:
         name: See `prepare`.
         manual_dir: Where the raw files are, for those that need them.
+        progress: Told of what is done, if anyone is to be.
 
     Returns:
         What is wrong, in the order in which it was found.
@@ -132,7 +139,7 @@ def check(
         except errors.DataError as error:
             found.append(error)
             return found
-        builder_lib.check_examples(parts, builder.processor())
+        builder_lib.check_examples(parts, builder.processor(), progress)
     return found
 
 

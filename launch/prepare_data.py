@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from absl import flags, logging
 
 import transfusion_datasets
-from launch import cli
+from launch import cli, progress_bar
 from transfusion_tf import data
 
 _DATASET = flags.DEFINE_string(
@@ -78,9 +78,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check() -> None:
-    found = transfusion_datasets.check(
-        _DATASET.value, manual_dir=_MANUAL_DIR.value
-    )
+    with progress_bar.ProgressBar("image") as progress:
+        found = transfusion_datasets.check(
+            _DATASET.value, manual_dir=_MANUAL_DIR.value, progress=progress
+        )
     for number, error in enumerate(found, start=1):
         print(f"{number}. {error}")
     if found:
@@ -101,14 +102,16 @@ def _prepare() -> None:
         name, data_dir=data_dir
     ):
         print(f"{name} is already prepared in {data_dir}.")
-    builder = transfusion_datasets.prepare(
-        name,
-        data_dir=data_dir,
-        manual_dir=_MANUAL_DIR.value,
-        on_bad=_ON_BAD.value,
-        max_bad=_MAX_BAD.value,
-        beam_runner=_BEAM_RUNNER.value,
-    )
+    with progress_bar.ProgressBar("image") as progress:
+        builder = transfusion_datasets.prepare(
+            name,
+            data_dir=data_dir,
+            manual_dir=_MANUAL_DIR.value,
+            on_bad=_ON_BAD.value,
+            max_bad=_MAX_BAD.value,
+            beam_runner=_BEAM_RUNNER.value,
+            progress=progress,
+        )
     print(f"\n{builder.info.full_name} in {builder.data_path}\n")
     if is_foreign:
         print(f"Next: python -m launch.train --task={name} ...")

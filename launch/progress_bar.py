@@ -9,8 +9,13 @@ import tqdm
 class ProgressBar:
     """Shows steps done of all steps, and which run they are of."""
 
-    def __init__(self) -> None:
-        """Shows nothing until `start`."""
+    def __init__(self, unit: str = "step") -> None:
+        """Shows nothing until `start`.
+
+        Args:
+            unit: What is counted.
+        """
+        self._unit = unit
         self._bar: tqdm.tqdm | None = None
 
     def start(self, total: int, done: int = 0) -> None:
@@ -21,7 +26,7 @@ class ProgressBar:
             done: Steps done before this command.
         """
         self._bar = tqdm.tqdm(
-            total=total, initial=done, unit="step", dynamic_ncols=True
+            total=total, initial=done, unit=self._unit, dynamic_ncols=True
         )
 
     def update(self, num_steps: int, description: str) -> None:

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import io
 import pathlib
@@ -8,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 import transfusion_datasets
 from tests.datasets import photographs
@@ -199,11 +200,11 @@ def test_a_reduced_decode_gives_the_image_of_a_full_one(
     tmp_path: pathlib.Path,
 ) -> None:
     photograph = large_photograph(tmp_path / "1_left.jpeg")
-    reduced = fundus_images.crop_field(photograph, diameter=75).example["image"]
-    with mock.patch.object(Image.Image, "draft"):
-        full = fundus_images.crop_field(photograph, diameter=75).example[
-            "image"
-        ]
+    process = functools.partial(fundus_images.crop_field, diameter=75)
+    reduced = process(photograph).example["image"]
+    with mock.patch.object(JpegImagePlugin.JpegImageFile, "draft"):
+        full = process(photograph).example["image"]
+    assert full != reduced
     one, two = (
         np.asarray(Image.open(io.BytesIO(e)), np.int64) for e in (reduced, full)
     )

@@ -12,7 +12,6 @@ from tests.datasets import photographs
 from transfusion_datasets.transfusion_synthetic_fundus import generator
 from transfusion_tf.raw import errors
 
-
 SYNTHETIC = "transfusion_synthetic_fundus/n64"
 
 
