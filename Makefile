@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test doctest lint format benchmark clean
+.PHONY: demo test test-beam doctest lint format benchmark clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --durations=10
+
+# Apache Beam brings older versions of what TensorFlow uses: an environment of
+# its own.
+test-beam: .venv-beam/installed
+	.venv-beam/bin/python -m pytest tests/datasets/beam_test.py
 
 doctest: $(VENV)/installed-test
 	$(BIN)/python -m pytest --doctest-modules transfusion_tf datasets
@@ -29,7 +34,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.training
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-beam build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # An environment is made anew whenever what it is made from has changed.
 $(VENV)/created: setup.py pyproject.toml
@@ -43,4 +48,10 @@ $(VENV)/created: setup.py pyproject.toml
 
 $(VENV)/installed-%: $(VENV)/created
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[$*]'
+	@touch $@
+
+.venv-beam/installed: setup.py pyproject.toml
+	rm -rf .venv-beam
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[beam,test]'
 	@touch $@
