@@ -129,6 +129,8 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
+        for path in self.data_path.glob("*.shard_infos.json"):
+            path.unlink()  # tfds forgets them behind Beam.
         self.info.metadata["split_report"] = self._report()
         if self.rejected:
             (self.data_path / REJECTED).write_text(_jsonl(self.rejected))
