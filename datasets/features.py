@@ -1,9 +1,11 @@
-"""The features that all fundus data sets share."""
+"""The features that data sets of one kind share."""
 
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+
+from transfusion_datasets import chest_xrays
 
 EYES = ("left", "right", "unknown")
 # International Clinical Diabetic Retinopathy grades, index = grade.
@@ -45,5 +47,35 @@ def photograph() -> dict[str, Any]:
         "dme": tfds.features.Scalar(dtype=np.int8),
         "circle": tfds.features.Tensor(shape=(3,), dtype=np.float32),
         "original_size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+        "source_sha256": tfds.features.Text(),
+    }
+
+
+def chest_xray() -> dict[str, Any]:
+    """Makes the tfds features of a chest X-ray.
+
+    Returns:
+        `image` (uint8 grey), `labels` (int8 `[14]`, in the order of
+        `chest_xrays.LABEL_NAMES`: 1 positive, 0 negative, -1 uncertain, -2
+        not mentioned), `view`, `projection`, `sex`, `age` (years, -1 where
+        it is not known), `patient_id`, `study_id`, `image_id` (unique in the
+        data set) and `source_sha256` (of the file, hexadecimal).
+    """
+    return {
+        "image": tfds.features.Image(
+            shape=(None, None, 1), encoding_format="jpeg"
+        ),
+        "labels": tfds.features.Tensor(
+            shape=(len(chest_xrays.LABEL_NAMES),), dtype=np.int8
+        ),
+        "view": tfds.features.ClassLabel(names=list(chest_xrays.VIEWS)),
+        "projection": tfds.features.ClassLabel(
+            names=list(chest_xrays.PROJECTIONS)
+        ),
+        "sex": tfds.features.ClassLabel(names=list(chest_xrays.SEXES)),
+        "age": tfds.features.Scalar(dtype=np.int16),
+        "patient_id": tfds.features.Text(),
+        "study_id": tfds.features.Text(),
+        "image_id": tfds.features.Text(),
         "source_sha256": tfds.features.Text(),
     }

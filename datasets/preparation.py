@@ -17,7 +17,11 @@ from transfusion_tf.raw import errors
 
 FOREIGN = "tfds:"
 ON_BAD = ("raise", "skip")
-_NAMES = ("transfusion_eyepacs", "transfusion_synthetic_fundus")
+_NAMES = (
+    "transfusion_chexpert",
+    "transfusion_eyepacs",
+    "transfusion_synthetic_fundus",
+)
 
 
 def data_set_names() -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""CheXpert chest X-rays with their 14 raw labels."""
