@@ -204,15 +204,8 @@ def test_labels_keep_the_order_and_the_four_states_of_the_file(
 ) -> None:
     path = tmp_path / "train.csv"
     labels = ("1.0", "0.0", "-1.0", "", "1", "0", "-1") + ("",) * 7
-    write_csv(
-        path,
-        [
-            row(
-                "CheXpert-v1.0/train/patient00007/study3/view2_lateral.jpg",
-                labels,
-            )
-        ],
-    )
+    name = "CheXpert-v1.0/train/patient00007/study3/view2_lateral.jpg"
+    write_csv(path, [row(name, labels)])
     (item,) = layout.read_labels(path)
     assert item.values["labels"] == (1, 0, -1, -2, 1, 0, -1) + (-2,) * 7
     assert item == items.Item(
