@@ -134,8 +134,7 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.info.metadata["split_report"] = self._report()
         if self.rejected:
             (self.data_path / REJECTED).write_text(_jsonl(self.rejected))
-        if hasattr(data, "write_index"):
-            data.write_index(self.info, self.data_path)
+        data.write_index(self.info, self.data_path)
 
     def _log_download_bytes(self) -> None:
         """Says nothing: tfds would speak of a download of unknown size."""

@@ -180,7 +180,7 @@ def compare_runs(
         records_of[0]["config"], data_dir=data_dir
     )
     run_data = trainer.data(run_config)
-    program = trainer.program(run_config, run_data.task.num_outputs)
+    program = trainer.program(run_config, run_data)
     return compare(
         first,
         second,

@@ -10,34 +10,53 @@ from transfusion_tf.data.augmentation import (
     NUM_DRAWS,
     augment,
 )
+from transfusion_tf.data.folds import deal, parse_fold
+from transfusion_tf.data.index import write_index
+from transfusion_tf.data.label_policies import (
+    BLANK_NAMES,
+    POLICY_NAMES,
+    LabelPolicy,
+    count_states,
+    describe_targets,
+)
+from transfusion_tf.data.opening import SPLIT_NAMES, open_split, open_task
 from transfusion_tf.data.preprocessing import (
     PREPROCESSING_NAMES,
     normalize,
 )
 from transfusion_tf.data.reader import PADDING_ID, SplitReader
 from transfusion_tf.data.splits import (
-    SPLIT_NAMES,
     Split,
     check_patients_disjoint,
-    open_split,
+    concatenate,
 )
 from transfusion_tf.data.subsets import subset
 from transfusion_tf.data.tasks import TASK_NAMES, Task, task
 
 __all__ = [
     "AUGMENTATION_NAMES",
+    "BLANK_NAMES",
+    "LabelPolicy",
     "NUM_DRAWS",
     "PADDING_ID",
+    "POLICY_NAMES",
     "PREPROCESSING_NAMES",
     "SPLIT_NAMES",
-    "TASK_NAMES",
     "Split",
     "SplitReader",
+    "TASK_NAMES",
     "Task",
     "augment",
     "check_patients_disjoint",
+    "concatenate",
+    "count_states",
+    "deal",
+    "describe_targets",
     "normalize",
     "open_split",
+    "open_task",
+    "parse_fold",
     "subset",
     "task",
+    "write_index",
 ]

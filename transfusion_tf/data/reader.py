@@ -1,11 +1,15 @@
 """Reads a split in batches, for training and for evaluation."""
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.data import augmentation, splits
+from transfusion_tf.data import augmentation, index, splits
+
+T = TypeVar("T")
 
 # The id of examples that only fill the last evaluation batch.
 PADDING_ID = -1
@@ -19,8 +23,9 @@ class SplitReader:
     kept in memory; a larger one is shuffled encoded and decoded as it goes.
 
     A batch is a dictionary of `image` (uint8 `[batch, size, size, 3]`),
-    `label` (int64 `[batch]`), `example_id` (int64 `[batch]`) and, in training,
-    `draws` (float32 `[batch, NUM_DRAWS]`, for the augmentation).
+    `example_id` (int64 `[batch]`), what is to be learnt (`label`, int64
+    `[batch]`, unless other targets are given) and, in training, `draws`
+    (float32 `[batch, NUM_DRAWS]`, for the augmentation).
 
     Attributes:
         split: What is read.
@@ -32,6 +37,7 @@ class SplitReader:
         split: splits.Split,
         image_size: int,
         *,
+        targets: Mapping[str, np.ndarray] | None = None,
         cache_bytes: float = 4e9,
     ):
         """Prepares the reading; the images are decoded when first asked for.
@@ -40,12 +46,15 @@ class SplitReader:
             split: What to read.
             image_size: Height and width to bring images to, in pixels, at
                 least 1. Images that are not square are padded with black.
+            targets: What is to be learnt of each example by name, each
+                `[num_examples, ...]`; by default `label`.
             cache_bytes: Most memory to keep decoded images in.
         """
         self.split = split
         self.image_size = image_size
         self._is_cached = split.num_examples * image_size**2 * 3 <= cache_bytes
-        encoded = _members(split)
+        self._targets = {"label": split.labels} if targets is None else targets
+        encoded = _members(split, self._targets)
         self._examples = (
             self._decoded(encoded).cache() if self._is_cached else encoded
         )
@@ -119,8 +128,11 @@ class SplitReader:
         padding = tf.data.Dataset.from_tensors(
             {
                 "image": tf.zeros([size, size, 3], tf.uint8),
-                "label": tf.constant(0, tf.int64),
                 "example_id": tf.constant(PADDING_ID, tf.int64),
+                **{
+                    name: tf.zeros(values.shape[1:], values.dtype)
+                    for name, values in self._targets.items()
+                },
             }
         ).repeat(num_missing)
         return (
@@ -128,6 +140,25 @@ class SplitReader:
             .batch(batch_size, drop_remainder=True)
             .prefetch(2)
         )
+
+    def watched(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yields batches; a damaged file is named where TensorFlow does not.
+
+        Args:
+            batches: What `train_batches` or `evaluation_batches` returned,
+                perhaps dealt out to replicas.
+
+        Raises:
+            errors.CorruptRecordError: If a record cannot be read.
+        """
+        try:
+            yield from batches
+        except (
+            tf.errors.DataLossError,
+            tf.errors.FailedPreconditionError,
+        ) as error:
+            found = index.find_damage(list(self.split.paths))
+            raise (found or error) from error
 
     def _decoded(self, examples: tf.data.Dataset) -> tf.data.Dataset:
         return examples.map(
@@ -144,28 +175,30 @@ class SplitReader:
         return example | {"image": _resize(image, self.image_size)}
 
 
-def _members(split: splits.Split) -> tf.data.Dataset:
-    """The split's encoded examples with label and id, without the others."""
-    is_member = np.zeros(int(split.example_ids[-1]) + 1, bool)
-    is_member[split.example_ids] = True
-    labels = np.zeros(len(is_member), np.int64)
-    labels[split.example_ids] = split.labels
-    is_member, labels = tf.constant(is_member), tf.constant(labels)
+def _members(
+    split: splits.Split, targets: Mapping[str, np.ndarray]
+) -> tf.data.Dataset:
+    """The split's encoded examples with targets and id, without the others."""
+    place = np.full(int(split.example_ids[-1]) + 1, -1, np.int64)
+    place[split.example_ids] = np.arange(split.num_examples)
+    places = tf.constant(place)
+    columns = {name: tf.constant(values) for name, values in targets.items()}
 
     def describe(
         example_id: tf.Tensor, image: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        row = places[example_id]
         return {
             "image": image,
-            "label": labels[example_id],
             "example_id": example_id,
+            **{name: values[row] for name, values in columns.items()},
         }
 
     return (
         split.encoded()
-        .take(len(labels))
+        .take(len(place))
         .enumerate()
-        .filter(lambda example_id, _: is_member[example_id])
+        .filter(lambda example_id, _: places[example_id] >= 0)
         .map(describe)
     )
 

@@ -1,19 +1,14 @@
-"""Opens a split: who is in it, and its encoded images in a fixed order."""
+"""A split: who is in it, and its encoded images in a fixed order."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from etils import epath
-
-from transfusion_tf.data import tasks
-
-SPLIT_NAMES = ("train", "validation", "test")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-_METADATA_BATCH = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +19,17 @@ class Split:
         name: "train", "validation" or "test".
         image_ids: Unique names of the images, str `[num_examples]`.
         patients: Patient of each image, str `[num_examples]`.
-        labels: Class index of each image, int64 `[num_examples]`.
+        labels: Class index of each image, int64 `[num_examples]`, or raw
+            findings, int8 `[num_examples, num_findings]`.
         example_ids: Place of each example in `encoded`, int64
             `[num_examples]`, ascending; 0, 1, 2, ... unless the split is a
-            subset.
-        encoded: Makes a `tf.data.Dataset` of encoded images (scalar strings)
-            of the whole split, whose place in it is their example id.
+            part of what `encoded` gives.
+        encoded: Makes a `tf.data.Dataset` of encoded images (scalar strings);
+            an image's place in it is its example id.
+        columns: Further features of each image by name, `[num_examples]`.
+        left_out: What was left out on opening, in words, to how many.
+        paths: The files that `encoded` reads.
+        source_sha256: Hash of these files, where it is known.
     """
 
     name: str
@@ -38,6 +38,10 @@ class Split:
     labels: np.ndarray
     example_ids: np.ndarray
     encoded: Callable[[], tf.data.Dataset]
+    columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    paths: tuple[epath.Path, ...] = ()
+    source_sha256: str | None = None
 
     @property
     def num_examples(self) -> int:
@@ -49,13 +53,18 @@ class Split:
         """Number of patients."""
         return len(np.unique(self.patients))
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """Hash of image names, patients and labels, whatever their order."""
+        labels = (
+            self.labels
+            if self.labels.ndim == 1
+            else [",".join(map(str, row)) for row in self.labels.tolist()]
+        )
         rows = sorted(
             f"{image}\t{patient}\t{label}\n"
             for image, patient, label in zip(
-                self.image_ids, self.patients, self.labels, strict=True
+                self.image_ids, self.patients, labels, strict=True
             )
         )
         return hashlib.sha256("".join(rows).encode()).hexdigest()
@@ -68,53 +77,93 @@ class Split:
             patients=self.patients[places],
             labels=self.labels[places],
             example_ids=self.example_ids[places],
+            columns={name: c[places] for name, c in self.columns.items()},
         )
 
-    def summary(self) -> dict[str, object]:
-        """Counts and hash, as they are recorded."""
-        return {
+    def leave_out(self, is_kept: np.ndarray, reason: str) -> "Split":
+        """Returns the examples to keep; what is left out is counted.
+
+        Args:
+            is_kept: bool `[num_examples]`.
+            reason: Which are left out, in words.
+        """
+        num_left_out = int((~is_kept).sum())
+        if not num_left_out:
+            return self
+        return dataclasses.replace(
+            self.take(np.flatnonzero(is_kept)),
+            left_out={**self.left_out, reason: num_left_out},
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Counts and hashes, as they are recorded."""
+        summary: dict[str, Any] = {
             "num_examples": self.num_examples,
             "num_patients": self.num_patients,
-            "label_counts": np.bincount(self.labels).tolist(),
-            "sha256": self.sha256,
         }
+        if self.labels.ndim == 1:
+            summary["label_counts"] = np.bincount(self.labels).tolist()
+        if self.left_out:
+            summary["left_out"] = dict(self.left_out)
+        summary["sha256"] = self.sha256
+        if self.source_sha256 is not None:
+            summary["source_sha256"] = self.source_sha256
+        return summary
 
 
-def open_split(
-    task: tasks.Task,
-    split: str,
-    *,
-    data_dir: str | None = None,
-    dataset_config: str | None = None,
-) -> Split:
-    """Reads who is in a split; no image is decoded.
+def concatenate(splits: Sequence[Split], name: str) -> Split:
+    """Puts splits behind one another; example ids count on.
 
     Args:
-        task: What is learnt.
-        split: One of `SPLIT_NAMES`.
-        data_dir: Where `prepare_data` wrote; not used by `folder:` tasks.
-        dataset_config: Configuration of the data set, by default the task's.
+        splits: At least one.
+        name: Name of the result.
 
     Returns:
-        The split.
-
-    Raises:
-        FileNotFoundError: If the data are not prepared; the message has the
-            command that prepares them.
-        ValueError: If the split is unknown or empty or a label is out of
-            range.
+        One split of all their examples.
     """
-    if split not in SPLIT_NAMES:
-        raise ValueError(
-            f"There is no such split. Received: split={split!r}. Use one of "
-            f"{', '.join(SPLIT_NAMES)}."
-        )
-    if task.folder is not None:
-        opened = _open_folder(task, split)
-    else:
-        opened = _open_prepared(task, split, data_dir, dataset_config)
-    _check_labels(task, opened)
-    return opened
+    sizes = [_size_of_source(split) for split in splits]
+    starts = np.cumsum([0, *sizes[:-1]])
+    digests = [split.source_sha256 for split in splits]
+
+    def encoded() -> tf.data.Dataset:
+        dataset = splits[0].encoded()
+        for split in splits[1:]:
+            dataset = dataset.concatenate(split.encoded())
+        return dataset
+
+    def joined(field: str) -> np.ndarray:
+        return np.concatenate([getattr(split, field) for split in splits])
+
+    left_out: dict[str, int] = {}
+    for split in splits:
+        for reason, count in split.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+    return Split(
+        name=name,
+        image_ids=joined("image_ids"),
+        patients=joined("patients"),
+        labels=joined("labels"),
+        example_ids=np.concatenate(
+            [
+                s.example_ids + start
+                for s, start in zip(splits, starts, strict=True)
+            ]
+        ),
+        encoded=encoded,
+        columns={
+            column: np.concatenate([split.columns[column] for split in splits])
+            for column in splits[0].columns
+        },
+        left_out=left_out,
+        paths=tuple(path for split in splits for path in split.paths),
+        source_sha256=None
+        if None in digests
+        else hashlib.sha256("".join(map(str, digests)).encode()).hexdigest(),
+    )
+
+
+def _size_of_source(split: Split) -> int:
+    return int(split.encoded().cardinality())
 
 
 def check_patients_disjoint(splits: Sequence[Split]) -> None:
@@ -134,193 +183,3 @@ def check_patients_disjoint(splits: Sequence[Split]) -> None:
                     f"{', '.join(map(str, shared[:5]))} ... Split the data "
                     "by patient and prepare them again."
                 )
-
-
-def _check_labels(task: tasks.Task, split: Split) -> None:
-    if not split.num_examples:
-        raise ValueError(
-            f"The {split.name} split of {task.name} holds no examples. "
-            "Prepare data that fill all of train, validation and test."
-        )
-    bad = (split.labels < 0) | (split.labels >= task.num_outputs)
-    if bad.any():
-        place = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"{int(bad.sum())} labels of the {split.name} split of "
-            f"{task.name} are out of range. Received: label "
-            f"{split.labels[place]} of image {split.image_ids[place]!r}. "
-            f"Labels must be 0 to {task.num_outputs - 1}."
-        )
-
-
-def _open_prepared(
-    task: tasks.Task,
-    split: str,
-    data_dir: str | None,
-    dataset_config: str | None,
-) -> Split:
-    config = dataset_config or task.dataset_config
-    directory = _prepared_directory(task, data_dir, config)
-    builder = tfds.builder_from_directory(directory)
-    read_config = tfds.ReadConfig(try_autocache=False, skip_prefetch=True)
-    wanted = {task.label, "image_id", "patient_id"}
-    metadata = tfds.as_numpy(
-        builder.as_dataset(
-            split=split,
-            decoders=tfds.decode.PartialDecoding(dict.fromkeys(wanted, True)),
-            shuffle_files=False,
-            read_config=read_config,
-        ).batch(_METADATA_BATCH)
-    )
-    batches = list(metadata)
-
-    def column(feature: str) -> np.ndarray:
-        return np.concatenate([batch[feature] for batch in batches])
-
-    def encoded() -> tf.data.Dataset:
-        images = builder.as_dataset(
-            split=split,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            shuffle_files=False,
-            read_config=read_config,
-        )
-        return images.map(lambda example: example["image"])
-
-    return Split(
-        name=split,
-        image_ids=column("image_id").astype(str),
-        patients=column("patient_id").astype(str),
-        labels=column(task.label).astype(np.int64),
-        example_ids=np.arange(sum(len(b["image_id"]) for b in batches)),
-        encoded=encoded,
-    )
-
-
-def _prepared_directory(
-    task: tasks.Task, data_dir: str | None, config: str
-) -> epath.Path:
-    command = (
-        f"  python -m launch.prepare_data --dataset={task.dataset}/{config} "
-        f"--data_dir={data_dir or 'DIR'} [--manual_dir=RAW_FILES]"
-    )
-    if not data_dir:
-        raise ValueError(
-            f"The task {task.name} reads prepared data. Received: no "
-            f"--data_dir. Prepare them and name the place:\n{command}"
-        )
-    root = epath.Path(data_dir) / task.dataset
-    versions = [
-        path.parent for path in (root / config).glob("*/dataset_info.json")
-    ]
-    if not versions:
-        prepared = sorted(
-            {path.parent.parent.name for path in root.glob("*/*/*.json")}
-        )
-        raise FileNotFoundError(
-            f"{task.dataset}/{config} is not prepared in {data_dir!r}. "
-            f"Received: prepared configurations {prepared or 'none'}. Name "
-            f"one of them (--dataset_config), or run:\n{command}"
-        )
-    return max(versions, key=lambda path: _version(path.name))
-
-
-def _version(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in name.split("."))
-
-
-def _open_folder(task: tasks.Task, split: str) -> Split:
-    folder = epath.Path(task.folder or "")
-    if (folder / "train").is_dir():
-        paths = _folder_with_splits(folder, split)
-    else:
-        paths = _hashed(_image_paths(folder), split, (0.8, 0.9))
-    names = np.array([str(path.relative_to(folder)) for path in paths])
-    classes = {name: index for index, name in enumerate(task.classes)}
-    labels = np.array([classes[p.parent.name] for p in paths], np.int64)
-
-    def encoded() -> tf.data.Dataset:
-        files = tf.data.Dataset.from_tensor_slices([str(p) for p in paths])
-        return files.map(
-            tf.io.read_file,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-
-    # A directory of images names no patients: each image counts as one.
-    opened = Split(
-        name=split,
-        image_ids=names,
-        patients=names,
-        labels=labels,
-        example_ids=np.arange(len(paths)),
-        encoded=encoded,
-    )
-    _check_decodable(opened)
-    return opened
-
-
-def _folder_with_splits(folder: epath.Path, split: str) -> list[epath.Path]:
-    if (folder / split).is_dir():
-        paths = _image_paths(folder / split)
-    else:
-        paths = _image_paths(folder / "train")
-    if (folder / "validation").is_dir() or split == "test":
-        return paths
-    # No validation folder: a tenth of train, by the hash of the file's name.
-    return _hashed(paths, split, (0.9, 1.0))
-
-
-def _hashed(
-    paths: list[epath.Path], split: str, bounds: tuple[float, float]
-) -> list[epath.Path]:
-    """Keeps the paths whose hash falls into the split's share."""
-    low, high = {
-        "train": (0.0, bounds[0]),
-        "validation": bounds,
-        "test": (bounds[1], 1.0),
-    }[split]
-    kept = []
-    for path in paths:
-        name = f"{path.parent.name}/{path.name}"
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        if low <= int(digest[:8], 16) / 16**8 < high:
-            kept.append(path)
-    return kept
-
-
-def _image_paths(root: epath.Path) -> list[epath.Path]:
-    return sorted(
-        path
-        for folder in root.iterdir()
-        if folder.is_dir()
-        for path in folder.iterdir()
-        if path.suffix.lower() in _IMAGE_SUFFIXES
-    )
-
-
-def _check_decodable(split: Split) -> None:
-    """Decodes every image once, so that a bad one is named before training."""
-    images = split.encoded().map(
-        lambda image: tf.shape(_decode(image)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    place = 0
-    try:
-        for _ in images:
-            place += 1
-    except tf.errors.InvalidArgumentError as error:
-        # Images before the bad one may have been buffered: find it itself.
-        for place, image in enumerate(split.encoded()):
-            try:
-                _decode(image)
-            except tf.errors.InvalidArgumentError:
-                raise ValueError(
-                    "An image cannot be decoded. Received: "
-                    f"{split.image_ids[place]!r}. Mend or remove that file."
-                ) from error
-        raise
-
-
-def _decode(image: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_image(image, channels=3, expand_animations=False)

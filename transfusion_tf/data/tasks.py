@@ -11,6 +11,31 @@ from etils import epath
 ICDR_GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 # "Moderate or worse" is referable (paper, Table 1; README, Deviations).
 REFERABLE_GRADE = 2
+# The five that the paper trains on, in the order of its tables.
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Pleural Effusion",
+)
+CHEXPERT_LABELS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+_TOP5_FROM = 6  # Top-5 accuracy says something from this many classes on.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,30 +46,40 @@ class Task:
         name: The name that `--task` takes.
         dataset: Name of the tfds data set, or "" for a directory of images.
         dataset_config: The configuration of the data set that is read unless
-            another one is named.
-        label: Feature that holds the class index.
-        classes: Names of the classes, index = label = output of the network.
-        metric: "auc" for the area under the ROC curve of a binary question,
-            "accuracy" for the share of examples whose class has the highest
-            output.
-        positive_from: With "auc": labels from here on are positive, and the
-            score is the sum of their softmax probabilities.
+            another one is named; `None` where the data set has none.
+        label: Feature that holds the label; "" for the data set's own.
+        classes: Names of the classes, index = label = output of the network;
+            of "findings", their names.
+        kind: "grades": ordered classes, of which those from `positive_from`
+            on are positive; "classes": one of several; "findings": each
+            present or not.
+        positive_from: Of "grades", the first positive label; the score is
+            the sum of the softmax probabilities from there on.
         folder: The directory of a `folder:PATH` task.
     """
 
     name: str
     dataset: str
-    dataset_config: str
+    dataset_config: str | None
     label: str
     classes: tuple[str, ...]
-    metric: Literal["auc", "accuracy"]
+    kind: Literal["grades", "classes", "findings"]
     positive_from: int | None = None
     folder: str | None = None
 
     @property
-    def num_outputs(self) -> int:
-        """Number of outputs of the classification layer."""
-        return len(self.classes)
+    def metric(self) -> str:
+        """The metric by which runs are compared."""
+        return "accuracy" if self.kind == "classes" else "auc"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All metrics that are recorded."""
+        if self.kind != "classes":
+            return ("auc", "average_precision")
+        if len(self.classes) >= _TOP5_FROM:
+            return ("accuracy", "top5_accuracy")
+        return ("accuracy",)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
         """Returns what the metric is computed against.
@@ -53,7 +88,7 @@ class Task:
             labels: Class indices, int64 `[num_examples]`.
 
         Returns:
-            int64 `[num_examples]`: 0 or 1 with "auc", else the labels.
+            int64 `[num_examples]`: 0 or 1 of "grades", else the labels.
 
         Example:
         >>> task("eyepacs_referable").targets(np.array([0, 1, 2, 4]))
@@ -67,11 +102,11 @@ class Task:
         """Returns the scores that the metric is computed from.
 
         Args:
-            logits: Outputs of the network, `[num_examples, num_outputs]`.
+            logits: Outputs of the network, `[num_examples, num_classes]`.
 
         Returns:
-            float64 in [0, 1]: `[num_examples]` with "auc" (probability of a
-            positive label), else `[num_examples, num_outputs]`.
+            float64 in [0, 1]: `[num_examples]` of "grades" (probability of a
+            positive label), else `[num_examples, num_classes]`.
 
         Example:
         >>> task("eyepacs_referable").scores(np.zeros([1, 5])).round(3)
@@ -85,25 +120,38 @@ class Task:
         return probabilities[:, self.positive_from :].sum(axis=-1)
 
 
+def _fundus_tasks(name: str, dataset: str, config: str) -> list[Task]:
+    shared = (dataset, config, "grade", ICDR_GRADES)
+    return [
+        Task(f"{name}_referable", *shared, "grades", REFERABLE_GRADE),
+        Task(f"{name}_grade", *shared, "classes"),
+    ]
+
+
+def _cxr_task(
+    name: str, dataset: str, config: str, findings: tuple[str, ...]
+) -> Task:
+    return Task(name, dataset, config, "labels", findings, "findings")
+
+
 _TASKS = {
-    "synthetic_fundus_referable": Task(
-        name="synthetic_fundus_referable",
-        dataset="transfusion_synthetic_fundus",
-        dataset_config="n64",
-        label="grade",
-        classes=ICDR_GRADES,
-        metric="auc",
-        positive_from=REFERABLE_GRADE,
-    ),
-    "eyepacs_referable": Task(
-        name="eyepacs_referable",
-        dataset="transfusion_eyepacs",
-        dataset_config="circle587",
-        label="grade",
-        classes=ICDR_GRADES,
-        metric="auc",
-        positive_from=REFERABLE_GRADE,
-    ),
+    task.name: task
+    for task in (
+        *_fundus_tasks(
+            "synthetic_fundus", "transfusion_synthetic_fundus", "n64"
+        ),
+        *_fundus_tasks("eyepacs", "transfusion_eyepacs", "circle587"),
+        *_fundus_tasks("aptos", "transfusion_aptos", "circle587"),
+        *_fundus_tasks("messidor2", "transfusion_messidor2", "circle587"),
+        *_fundus_tasks("idrid", "transfusion_idrid", "circle587"),
+        _cxr_task("chexpert5", "transfusion_chexpert", "all224", FINDINGS),
+        _cxr_task(
+            "chexpert14", "transfusion_chexpert", "all224", CHEXPERT_LABELS
+        ),
+        _cxr_task(
+            "synthetic_cxr5", "transfusion_synthetic_cxr", "n64", FINDINGS
+        ),
+    )
 }
 TASK_NAMES = tuple(_TASKS)
 
@@ -112,9 +160,11 @@ def task(name: str) -> Task:
     """Returns a task by name.
 
     Args:
-        name: One of `TASK_NAMES`, or `folder:PATH` for a directory of class
+        name: One of `TASK_NAMES`; `folder:PATH` for a directory of class
             folders: `PATH/<class>/*.jpg`, or `PATH/train/<class>/*.jpg` with
-            `PATH/test/<class>/*.jpg` beside it.
+            `PATH/test/<class>/*.jpg` beside it; or `tfds:NAME[/CONFIG]` for a
+            data set of tfds with one label, whose classes `open_task` fills
+            in.
 
     Returns:
         The task. Its data are not opened.
@@ -124,16 +174,19 @@ def task(name: str) -> Task:
         FileNotFoundError: If the directory holds no class folders.
 
     Example:
-    >>> task("synthetic_fundus_referable").num_outputs
-    5
+    >>> task("chexpert5").classes[0]
+    'Atelectasis'
     """
     if name.startswith("folder:"):
         return _folder_task(name)
+    if name.startswith("tfds:"):
+        dataset, _, config = name.removeprefix("tfds:").partition("/")
+        return Task(name, dataset, config or None, "", (), "classes")
     if name not in _TASKS:
         raise ValueError(
             f"There is no such task. Received: task={name!r}. Use one of "
-            f"{', '.join(TASK_NAMES)}, or folder:PATH for a directory of "
-            "class folders."
+            f"{', '.join(TASK_NAMES)}, folder:PATH for a directory of class "
+            "folders, or tfds:NAME for a data set of tfds."
         )
     return _TASKS[name]
 
@@ -156,9 +209,9 @@ def _folder_task(name: str) -> Task:
     return Task(
         name=name,
         dataset="",
-        dataset_config="",
+        dataset_config=None,
         label="class",
         classes=tuple(classes),
-        metric="accuracy",
+        kind="classes",
         folder=str(folder),
     )

@@ -25,8 +25,9 @@ from transfusion_tf.evaluation.metrics import (
     auc,
     average_precision,
     compute_metric,
+    top5_accuracy,
 )
-from transfusion_tf.evaluation.predictions import Predictions
+from transfusion_tf.evaluation.predictions import Predictions, merge_folds
 
 __all__ = [
     "METRIC_NAMES",
@@ -41,9 +42,11 @@ __all__ = [
     "compute_metric",
     "joint_difference_interval",
     "joint_interval",
+    "merge_folds",
     "patient_difference_interval",
     "patient_interval",
     "seed_interval",
     "steps_to_threshold",
     "summarize_steps",
+    "top5_accuracy",
 ]

@@ -333,7 +333,7 @@ def _resample(
         runs[0],
         num_resamples,
         np.random.default_rng([seed, 0]),
-        both_classes=metric != "accuracy",
+        both_classes=runs[0].is_simple and metric not in metrics.CLASS_METRICS,
     )
     values = [resampling.resampled_metric(metric, r, counts) for r in runs]
     return np.stack(values), num_redrawn

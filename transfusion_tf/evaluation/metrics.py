@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sklearn_metrics
 
-METRIC_NAMES: tuple[str, ...] = ("auc", "average_precision", "accuracy")
+CLASS_METRICS = ("accuracy", "top5_accuracy")
+METRIC_NAMES: tuple[str, ...] = ("auc", "average_precision", *CLASS_METRICS)
+_TOP = 5
 
 
 def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
@@ -76,14 +78,36 @@ def accuracy(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     return float(np.mean(correct(labels, scores)))
 
 
+def top5_accuracy(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Computes the share of examples whose class is among the five highest.
+
+    Args:
+        labels: Shape `[n]`, integers, the class index from 0.
+        scores: Shape `[n, num_classes]`, finite, a score a class; of equal
+            scores the first classes are taken.
+
+    Returns:
+        The accuracy, in [0, 1].
+
+    Raises:
+        ValueError: As `accuracy`.
+
+    Example:
+    >>> top5_accuracy([0, 5], [[6, 5, 4, 3, 2, 1], [6, 5, 4, 3, 2, 1]])
+    0.5
+    """
+    return float(np.mean(correct(labels, scores, top=_TOP)))
+
+
 def correct(
-    labels: npt.ArrayLike, scores: npt.ArrayLike
+    labels: npt.ArrayLike, scores: npt.ArrayLike, *, top: int = 1
 ) -> npt.NDArray[np.bool_]:
-    """Tells for each example whether its highest score is the true class.
+    """Tells for each example whether the true class scores among the highest.
 
     Args:
         labels: Shape `[n]`, integers, the class index from 0.
         scores: Shape `[n, num_classes]`.
+        top: How many highest scores count.
 
     Returns:
         Shape `[n]`, bool.
@@ -105,7 +129,8 @@ def correct(
             f"{labels.min()} to {labels.max()}, num_classes="
             f"{scores.shape[1]}. Labels are class indices from 0."
         )
-    return np.argmax(scores, axis=1) == labels
+    highest = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return np.any(highest == labels[:, None], axis=1)
 
 
 def compute_metric(
@@ -133,6 +158,7 @@ def compute_metric(
         "auc": auc,
         "average_precision": average_precision,
         "accuracy": accuracy,
+        "top5_accuracy": top5_accuracy,
     }
     return functions[name](labels, scores)
 
@@ -152,8 +178,9 @@ def check_labels_and_scores(
     """Checks and converts labels and scores, or says what is wrong.
 
     Args:
-        labels: Shape `[n]`, whole numbers.
-        scores: Shape `[n]` or `[n, num_classes]`, finite.
+        labels: Shape `[n]`, or `[n, num_findings]`, whole numbers.
+        scores: Shape `[n]`, `[n, num_classes]` or `[n, num_findings]`,
+            finite.
 
     Returns:
         The labels as int64 and the scores as float64.
@@ -164,11 +191,15 @@ def check_labels_and_scores(
     """
     raw_labels = np.asarray(labels)
     scores = np.asarray(scores, dtype=np.float64)
-    if raw_labels.ndim != 1 or raw_labels.shape[0] != len(scores):
+    is_findings = raw_labels.ndim == 2 and raw_labels.shape == scores.shape
+    if not is_findings and (
+        raw_labels.ndim != 1 or raw_labels.shape[0] != len(scores)
+    ):
         raise ValueError(
             "Labels and scores must be as many. Received: labels of shape "
             f"{raw_labels.shape}, scores of shape {scores.shape}. Give "
-            "labels [n] and scores [n] or [n, num_classes]."
+            "labels [n] and scores [n] or [n, num_classes], or both "
+            "[n, num_findings]."
         )
     if not len(raw_labels):
         raise ValueError(

@@ -9,7 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from transfusion_tf.evaluation import metrics
-from transfusion_tf.evaluation.predictions import Predictions
+from transfusion_tf.evaluation.predictions import (
+    Predictions,
+    Problem,
+    mean_of_defined,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -31,17 +35,42 @@ def weighted_metric(
     Returns:
         Shape `[num_resamples]`, float64.
     """
-    if name == "accuracy":
-        right = metrics.correct(predictions.label, predictions.score)
+    if name in metrics.CLASS_METRICS:
+        top = 1 if name == "accuracy" else 5
+        right = metrics.correct(predictions.label, predictions.score, top=top)
         return weights @ right.astype(np.float64) / weights.sum(axis=1)
-    positives, negatives = _weights_by_score(predictions, weights)
-    if name == "auc":
-        return _weighted_auc(positives, negatives)
-    return _weighted_average_precision(positives, negatives)
+    # Findings that lack a class in a resample have no part in its mean.
+    of_findings = [
+        mean_of_defined(
+            np.stack(
+                [
+                    _binary_metric(name, problem, weights[:, problem.rows])
+                    for problem in predictions.problems(finding)
+                ],
+                axis=-1,
+            )
+        )
+        for finding in range(predictions.num_findings)
+    ]
+    return mean_of_defined(np.stack(of_findings, axis=-1))
+
+
+def _binary_metric(name: str, problem: Problem, weights: Array) -> Array:
+    """A metric under each row of weights; NaN where a class has none."""
+    if not problem.is_defined:
+        return np.full(len(weights), np.nan)
+    positives, negatives = _weights_by_score(problem, weights)
+    computed = (
+        _weighted_auc(positives, negatives)
+        if name == "auc"
+        else _weighted_average_precision(positives, negatives)
+    )
+    has_both = (positives.sum(axis=1) > 0) & (negatives.sum(axis=1) > 0)
+    return np.where(has_both, computed, np.nan)
 
 
 def _weights_by_score(
-    predictions: Predictions, weights: Array
+    predictions: Problem, weights: Array
 ) -> tuple[Array, Array]:
     """Sums the weights of each class over tied scores, highest score first."""
     order = np.argsort(-predictions.score, kind="stable")
@@ -57,7 +86,7 @@ def _weights_by_score(
 def _weighted_auc(positives: Array, negatives: Array) -> Array:
     above = np.cumsum(positives, axis=1) - positives
     won = np.sum(negatives * (above + positives / 2), axis=1)
-    return won / (positives.sum(axis=1) * negatives.sum(axis=1))
+    return _ratio(won, positives.sum(axis=1) * negatives.sum(axis=1))
 
 
 def _weighted_average_precision(positives: Array, negatives: Array) -> Array:
@@ -66,7 +95,17 @@ def _weighted_average_precision(positives: Array, negatives: Array) -> Array:
     precision = np.divide(
         found, called, out=np.zeros_like(found), where=called > 0
     )
-    return np.sum(positives * precision, axis=1) / positives.sum(axis=1)
+    total = positives.sum(axis=1)
+    return _ratio(np.sum(positives * precision, axis=1), total)
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    return np.divide(
+        numerator,
+        denominator,
+        out=np.full_like(numerator, np.nan),
+        where=denominator > 0,
+    )
 
 
 def draw_patient_counts(
@@ -77,6 +116,9 @@ def draw_patient_counts(
     both_classes: bool,
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Draws bootstrap samples of whole patients.
+
+    With folds, as many patients are drawn of each fold as it has, so that
+    every network is scored in every sample.
 
     Args:
         predictions: The split to draw from.
@@ -95,18 +137,22 @@ def draw_patient_counts(
     """
     patients, index = np.unique(predictions.patient, return_inverse=True)
     num_patients = len(patients)
+    folds = np.zeros(num_patients, np.int64)
+    folds[index] = predictions.fold
+    counts = _draw_patients(folds, num_resamples, generator)
+    if not both_classes:
+        return counts, 0
     has = [
         np.bincount(index[predictions.label == k], minlength=num_patients) > 0
         for k in (0, 1)
     ]
-    counts = _draw_patients(num_patients, num_resamples, generator)
     num_redrawn = 0
     for _ in range(_MAX_ROUNDS):
         bad = np.any([counts @ h == 0 for h in has], axis=0)
-        if not both_classes or not bad.any():
+        if not bad.any():
             return counts, num_redrawn
         num_redrawn += int(bad.sum())
-        counts[bad] = _draw_patients(num_patients, int(bad.sum()), generator)
+        counts[bad] = _draw_patients(folds, int(bad.sum()), generator)
     raise ValueError(
         "Resamples of the patients hold one class only. "
         f"Received: {num_patients} patients, "
@@ -116,10 +162,18 @@ def draw_patient_counts(
 
 
 def _draw_patients(
-    num_patients: int, num_resamples: int, generator: np.random.Generator
+    folds: npt.NDArray[np.int64],
+    num_resamples: int,
+    generator: np.random.Generator,
 ) -> npt.NDArray[np.int64]:
-    chances = np.full(num_patients, 1 / num_patients)
-    return generator.multinomial(num_patients, chances, size=num_resamples)
+    counts = np.zeros((num_resamples, len(folds)), np.int64)
+    for fold in np.unique(folds):
+        members = np.flatnonzero(folds == fold)
+        chances = np.full(len(members), 1 / len(members))
+        counts[:, members] = generator.multinomial(
+            len(members), chances, size=num_resamples
+        )
+    return counts
 
 
 def resampled_metric(

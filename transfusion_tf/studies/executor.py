@@ -102,7 +102,7 @@ def _compare(
 ) -> dict[str, Any]:
     run = study.run(config)
     run_data = trainer.data(config)
-    program = trainer.program(config, run_data.task.num_outputs)
+    program = trainer.program(config, run_data)
     return analysis.compare(
         analysis.Checkpoint(run, 0),
         analysis.Checkpoint(run, run.result()["num_steps"]),

@@ -93,7 +93,7 @@ def plan_study(study: executor.Study, trainer: training.Trainer) -> Plan:
     for config in study.config.runs():
         name = config.run_name
         run_data = trainer.data(config)
-        program = trainer.program(config, run_data.task.num_outputs)
+        program = trainer.program(config, run_data)
         if status[name] != "done" and config.model not in seconds:
             seconds[config.model] = _time_step(config, run_data, program)
         steps_per_epoch = run_data.train.train_steps_per_epoch(

@@ -8,6 +8,7 @@ from transfusion_tf import data, models
 
 OPTIMIZER_NAMES = ("adam", "sgd")
 SCHEDULE_NAMES = ("constant", "warmup_step")
+VIEW_NAMES = ("all", "frontal", "lateral")
 STRATEGY_NAMES = ("default", "mirrored")
 
 # Where data lie and how they are buffered changes no number: not recorded,
@@ -39,7 +40,8 @@ Use --batch_size=1 or more.
     model: str = _field("resnet50", "Architecture.", choices=models.MODEL_NAMES)
     task: str = _field(
         "eyepacs_referable",
-        f"What is learnt: {', '.join(data.TASK_NAMES)}, or folder:PATH.",
+        f"What is learnt: {', '.join(data.TASK_NAMES)}, folder:PATH, or "
+        "tfds:NAME.",
     )
     init: str = _field(
         "random", "Scheme of initialization: random or transfer."
@@ -60,6 +62,29 @@ Use --batch_size=1 or more.
     )
     image_size: int = _field(
         587, "Height and width of the network's input in pixels.", minimum=1
+    )
+    fold: str | None = _field(
+        None,
+        "i/k: of k folds of the train and validation patients, test on fold "
+        "i, validate on the next, train on the others. Default: the data "
+        "set's own splits.",
+    )
+    label_policy: str | None = _field(
+        None,
+        "What uncertain findings count as in training: "
+        f"{', '.join(data.POLICY_NAMES)}=FILE. Default, where there are any: "
+        "u_zeros.",
+    )
+    blank: str | None = _field(
+        None,
+        "What unmentioned findings count as: zero (negative) or mask (not "
+        "known). Default: zero.",
+        choices=data.BLANK_NAMES,
+    )
+    view: str | None = _field(
+        None,
+        "Chest X-rays to keep: all, frontal or lateral. Default: all.",
+        choices=VIEW_NAMES,
     )
     num_train_examples: int | None = _field(
         None,
@@ -161,11 +186,28 @@ Use --batch_size=1 or more.
         """Checks every value that can be checked without reading data."""
         for field in dataclasses.fields(self):
             _check_value(field, getattr(self, field.name))
+        if self.fold is not None:
+            data.parse_fold(self.fold)
+        self._check_findings_options()
         if self.jit_compile and self.strategy != "default":
             raise ValueError(
                 "XLA does not work with more than one replica. Received: "
                 f"jit_compile=True, strategy={self.strategy!r}. Leave out "
                 "one of --jit_compile and --strategy."
+            )
+
+    def _check_findings_options(self) -> None:
+        data.LabelPolicy.parse(self.label_policy, self.blank)
+        given = [
+            f"{name}={getattr(self, name)!r}"
+            for name in ("label_policy", "blank", "view")
+            if getattr(self, name) is not None
+        ]
+        if given and not _has_findings(self.task):
+            raise ValueError(
+                "Only tasks of findings have uncertain or unmentioned labels "
+                f"and views. Received: {', '.join(given)}, task="
+                f"{self.task!r}. Leave them out, or use --task=chexpert5."
             )
 
     @property
@@ -177,7 +219,10 @@ Use --batch_size=1 or more.
         'cbr_tiny-random-seed3'
         """
         init = self.init.replace(":", "_").replace(",", "_")
-        return f"{self.model}-{init}-seed{self.seed}"
+        fold = ""
+        if self.fold is not None:
+            fold = f"-fold{data.parse_fold(self.fold)[0]}"
+        return f"{self.model}-{init}{fold}-seed{self.seed}"
 
     @classmethod
     def from_record(
@@ -225,6 +270,10 @@ def differences(
         for name in names
         if recorded.get(name) != given.get(name)
     ]
+
+
+def _has_findings(task: str) -> bool:
+    return task in data.TASK_NAMES and data.task(task).kind == "findings"
 
 
 def _check_value(field: dataclasses.Field, value: Any) -> None:

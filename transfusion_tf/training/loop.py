@@ -26,6 +26,17 @@ def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
     return config.num_steps or config.num_epochs * steps_per_epoch
 
 
+def _flat(prefix: str, scores: dict[str, Any]) -> dict[str, float]:
+    """Names every number of nested scores; undefined ones are left out."""
+    flat: dict[str, float] = {}
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            flat |= _flat(f"{prefix}/{key}", value)
+        elif value is not None:
+            flat[f"{prefix}/{key}"] = value
+    return flat
+
+
 class Loop:
     """One run's state while it is trained.
 
@@ -126,7 +137,9 @@ class Loop:
                 skip_steps=skip,
             )
             started = time.monotonic()
-            for batch in self.program.distribute(batches):
+            for batch in self.data.train.watched(
+                self.program.distribute(batches)
+            ):
                 self.program.train_step(batch, self._learning_rate(step))
                 step += 1
                 self.report(1, self.run.path.name)
@@ -204,10 +217,7 @@ class Loop:
         ]
         records.write_jsonl(self.run.metrics_path, self.rows)
         self.events.write(step, {"train/loss": loss})
-        self.events.write(
-            step,
-            {f"validation/{key}": value for key, value in scores.items()},
-        )
+        self.events.write(step, _flat("validation", scores))
         if self.config.early_stopping and self._selected_step() == step:
             self._keep_only_best_weights(step)
 
@@ -278,11 +288,12 @@ class Loop:
         return {
             "schema_version": records.SCHEMA_VERSION,
             "config": self.config.record(),
-            "num_outputs": self.data.task.num_outputs,
+            "num_outputs": self.data.num_outputs,
             "image_shape": list(self.program.spec.image_shape),
             "preprocessing": self.program.preprocessing,
             "steps_per_epoch": self.steps_per_epoch,
             "donor": donor and {"name": donor.name, "sha256": donor.sha256},
             "environment": environment.describe_environment(),
             "data": self.data.summary(),
+            "label_names": list(self.data.task.classes),
         }

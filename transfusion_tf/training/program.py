@@ -22,6 +22,7 @@ class ProgramSpec:
 
     model: str
     num_outputs: int
+    loss: str
     image_size: int
     batch_size: int
     optimizer: str
@@ -130,7 +131,7 @@ class Program:
         """
         batches = reader.evaluation_batches(self.spec.batch_size)
         ids, logits = [], []
-        for batch in self.distribute(batches):
+        for batch in reader.watched(self.distribute(batches)):
             received_ids, received_logits = self._predict(batch)
             ids += self._local(received_ids)
             logits += self._local(received_logits)
@@ -166,9 +167,7 @@ class Program:
         model = self.staged.model
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=batch["label"], logits=logits
-            )
+            losses = _LOSSES[self.spec.loss](batch, logits)
             # Replicas' gradients are summed: each contributes its share of
             # the mean over the whole batch.
             loss = tf.reduce_sum(losses) / self.spec.batch_size
@@ -186,6 +185,44 @@ class Program:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images = data.normalize(batch["image"], self.preprocessing)
         return batch["example_id"], self.staged.model(images, training=False)
+
+
+def _softmax_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+    """Cross entropy of one class of several, `[batch]`."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=batch["label"], logits=logits
+    )
+
+
+def _sigmoid_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+    """Mean cross entropy of the findings, masked ones as zero, `[batch]`.
+
+    The mean is over all findings: dividing by those that are not masked would
+    give the labels of a sparsely labelled image more weight than others'.
+    """
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(
+        labels=batch["target"], logits=logits
+    )
+    return tf.reduce_mean(losses * batch["weight"], axis=-1)
+
+
+def _multiclass_loss(
+    batch: dict[str, tf.Tensor], logits: tf.Tensor
+) -> tf.Tensor:
+    """Mean cross entropy of negative, positive, uncertain, `[batch]`."""
+    target = batch["target"]
+    shape = [-1, target.shape[1], logits.shape[1] // target.shape[1]]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=target, logits=tf.reshape(logits, shape)
+    )
+    return tf.reduce_mean(losses * batch["weight"], axis=-1)
+
+
+_LOSSES = {
+    "softmax": _softmax_loss,
+    "sigmoid": _sigmoid_loss,
+    "multiclass": _multiclass_loss,
+}
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:

@@ -42,11 +42,11 @@ def score_run(
         config_lib.TrainConfig.from_record(record["config"]), **other_data
     )
     run_data = trainer.data(config)
-    if run_data.task.num_outputs != record["num_outputs"]:
+    if run_data.num_outputs != record["num_outputs"]:
         raise ValueError(
             "The run's network has another number of outputs than the task. "
             f"Received: {record['num_outputs']} outputs, task="
-            f"{config.task!r} with {run_data.task.num_outputs}. Use a task "
+            f"{config.task!r} with {run_data.num_outputs}. Use a task "
             "with the same classes."
         )
     path = run.weights_path(step)
@@ -56,7 +56,7 @@ def score_run(
             f"Received: {str(path)!r}. Published records hold none: train "
             "the run again."
         )
-    program = trainer.program(config, run_data.task.num_outputs)
+    program = trainer.program(config, run_data)
     program.staged.model.load_weights(str(path))
     reader = run_data.reader(split)
     predictions = run_data.predictions(reader, *program.predict(reader))

@@ -1,12 +1,14 @@
-"""A task's three splits, opened, checked and ready to be read."""
+"""A task's splits, opened, checked and ready to be read."""
 
 import dataclasses
+import functools
 import hashlib
 from typing import Any
 
 import numpy as np
+from etils import epath
 
-from transfusion_tf import data, evaluation
+from transfusion_tf import data, evaluation, records
 from transfusion_tf.training import config as config_lib
 
 
@@ -18,6 +20,10 @@ class TaskDataKey:
     data_dir: str | None
     dataset_config: str | None
     image_size: int
+    fold: str | None
+    label_policy: str | None
+    blank: str | None
+    view: str | None
     num_train_examples: int | None
     subset_seed: int
     cache_gigabytes: float
@@ -35,60 +41,158 @@ class TaskDataKey:
 
 
 class TaskData:
-    """The splits of a task, with who must not be in two of them checked.
+    """The splits of a task, each opened when it is first needed.
 
     Attributes:
         key: What it was opened for.
         task: What is learnt.
-        train: Reads the training images, or the subset asked for.
-        validation: Reads the images that choices are made on.
-        test: Reads the images that are scored once, at the end.
+        policy: What uncertain and unmentioned findings count as; `None`
+            where the task has no findings.
     """
 
     def __init__(self, key: TaskDataKey):
-        """Opens the three splits; images are decoded when first read.
+        """Finds the task; nothing is opened but the index of `tfds:` tasks.
+
+        Raises:
+            FileNotFoundError: If the data of a `tfds:` task are not prepared.
+            ValueError: If there is no such task.
+        """
+        self.key = key
+        self.task = data.open_task(
+            key.task, data_dir=key.data_dir, dataset_config=key.dataset_config
+        )
+        self.policy: data.LabelPolicy | None = None
+        if self.task.kind == "findings":
+            self.policy = data.LabelPolicy.parse(key.label_policy, key.blank)
+        self._opened: dict[str, data.Split] = {}
+        self._readers: dict[str, data.SplitReader] = {}
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs of the network."""
+        per_class = self.policy.outputs_per_finding if self.policy else 1
+        return len(self.task.classes) * per_class
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss that fits the targets."""
+        return self.policy.loss if self.policy else "softmax"
+
+    @property
+    def train(self) -> data.SplitReader:
+        """Reads the training images, or the subset asked for."""
+        return self.reader("train")
+
+    @property
+    def validation(self) -> data.SplitReader:
+        """Reads the images that choices are made on."""
+        return self.reader("validation")
+
+    @property
+    def test(self) -> data.SplitReader:
+        """Reads the images that are scored once, at the end."""
+        return self.reader("test")
+
+    def reader(self, split: str) -> data.SplitReader:
+        """Returns the reader of a split by its name.
 
         Raises:
             FileNotFoundError: If the data are not prepared.
-            ValueError: If a patient is in two splits, a label is out of
-                range, or the subset is larger than the split.
+            ValueError: If there is no such split, a label is out of range,
+                or the subset is larger than the split.
         """
-        self.key = key
-        self.task = data.task(key.task)
-        train, validation, test = (
-            data.open_split(
-                self.task,
-                name,
-                data_dir=key.data_dir,
-                dataset_config=key.dataset_config,
-            )
-            for name in data.SPLIT_NAMES
-        )
-        data.check_patients_disjoint([train, validation, test])
-        if key.num_train_examples is not None:
-            train = data.subset(
-                train, key.num_train_examples, seed=key.subset_seed
-            )
-        self.train, self.validation, self.test = (
-            data.SplitReader(
-                split, key.image_size, cache_bytes=key.cache_gigabytes * 1e9
-            )
-            for split in (train, validation, test)
+        if split not in self._readers:
+            self._readers[split] = self._reader(split)
+        return self._readers[split]
+
+    def check_disjoint(self) -> None:
+        """Opens all three splits and checks that they share no patient.
+
+        Raises:
+            ValueError: If a patient is in two splits.
+        """
+        data.check_patients_disjoint(
+            [self._split(name) for name in data.SPLIT_NAMES]
         )
 
-    def reader(self, split: str) -> data.SplitReader:
-        """Returns the reader of a split by its name."""
-        if split not in data.SPLIT_NAMES:
-            raise ValueError(
-                f"There is no such split. Received: split={split!r}. Use one "
-                f"of {', '.join(data.SPLIT_NAMES)}."
+    def _reader(self, name: str) -> data.SplitReader:
+        split = self._split(name)
+        if name == "train" and self.key.num_train_examples is not None:
+            split = data.subset(
+                split, self.key.num_train_examples, seed=self.key.subset_seed
             )
-        return getattr(self, split)
+        return data.SplitReader(
+            split,
+            self.key.image_size,
+            targets=self._targets(split),
+            cache_bytes=self.key.cache_gigabytes * 1e9,
+        )
+
+    def _split(self, name: str) -> data.Split:
+        if self.key.fold is None:
+            return self._open(name)
+        return self._folds[name]
+
+    @functools.cached_property
+    def _folds(self) -> dict[str, data.Split]:
+        whole = data.concatenate(
+            [self._open("train"), self._open("validation")], "all"
+        )
+        parts = data.deal(whole, str(self.key.fold))
+        return {part.name: part for part in parts}
+
+    def _open(self, name: str) -> data.Split:
+        if name not in self._opened:
+            self._opened[name] = self._open_anew(name)
+        return self._opened[name]
+
+    def _open_anew(self, name: str) -> data.Split:
+        split = data.open_split(
+            self.task,
+            name,
+            data_dir=self.key.data_dir,
+            dataset_config=self.key.dataset_config,
+        )
+        if self.key.view in (None, "all"):
+            return split
+        place = config_lib.VIEW_NAMES.index(str(self.key.view)) - 1
+        is_kept = split.columns["view"] == place
+        return split.leave_out(is_kept, f"not {self.key.view}")
+
+    def _targets(self, split: data.Split) -> dict[str, np.ndarray] | None:
+        if self.policy is None:
+            return None
+        predicted = None
+        if self.policy.file is not None and split.name == "train":
+            predicted = _read_predicted(self.policy.file, split, self.policy)
+        return self.policy.training_targets(
+            split.labels, self.task.classes, split.image_ids, predicted
+        )
 
     def summary(self) -> dict[str, Any]:
         """Counts and hashes of the splits, as `config.json` holds them."""
-        readers = (self.train, self.validation, self.test)
-        return {r.split.name: r.split.summary() for r in readers}
+        readers = [self.reader(name) for name in data.SPLIT_NAMES]
+        summary: dict[str, Any] = {
+            reader.split.name: self._describe(reader.split)
+            for reader in readers
+        }
+        if self.policy is not None:
+            targets = self._targets(self.train.split) or {}
+            summary["train"]["targets"] = data.describe_targets(
+                targets, self.task.classes
+            )
+            summary["label_policy"] = self.policy.name
+            summary["blank"] = self.policy.blank
+            summary["view"] = self.key.view or "all"
+        return summary
+
+    def _describe(self, split: data.Split) -> dict[str, Any]:
+        summary = split.summary()
+        if self.policy is not None:
+            summary["label_counts"] = data.count_states(
+                split.labels, self.task.classes
+            )
+        return summary
 
     def predictions(
         self, reader: data.SplitReader, ids: np.ndarray, logits: np.ndarray
@@ -105,21 +209,54 @@ class TaskData:
             so that records can be published.
         """
         split = reader.split
+        if self.policy is None:
+            label = self.task.targets(split.labels)
+            score = self.task.scores(logits)
+        else:
+            label = self.policy.known_labels(split.labels)
+            score = self.policy.scores(logits)
         return evaluation.Predictions(
             example_id=ids,
             patient=_patient_numbers(split),
-            label=self.task.targets(split.labels),
-            score=self.task.scores(logits),
+            label=label,
+            score=score,
         )
 
-    def score(self, predictions: evaluation.Predictions) -> dict[str, float]:
+    def score(self, predictions: evaluation.Predictions) -> dict[str, Any]:
         """Computes the task's metrics of a split."""
-        names = (
-            ("auc", "average_precision")
-            if self.task.metric == "auc"
-            else ("accuracy",)
+        scores: dict[str, Any] = {
+            name: predictions.metric(name) for name in self.task.metrics
+        }
+        if self.policy is not None:
+            scores["findings"] = predictions.describe_findings(
+                self.task.classes
+            )
+        return scores
+
+
+def _read_predicted(
+    file: str, split: data.Split, policy: data.LabelPolicy
+) -> np.ndarray:
+    """Reads the probabilities that uncertain labels are replaced by."""
+    if not epath.Path(file).exists():
+        raise FileNotFoundError(
+            "The predictions of u_selftrained are not there. Received: "
+            f"label_policy='u_selftrained={file}'. Make them with a run of "
+            "--label_policy=u_ignore: python -m launch.evaluate --run_dir=RUN "
+            f"--split=train --output={file}"
         )
-        return {name: predictions.metric(name) for name in names}
+    stored = evaluation.Predictions.from_arrays(records.read_npz(file))
+    known = policy.known_labels(split.labels)
+    is_same = np.array_equal(stored.example_id, split.example_ids)
+    if not is_same or not np.array_equal(stored.label, known):
+        raise ValueError(
+            "The predictions of u_selftrained are of other examples. "
+            f"Received: {file!r} with {stored.num_examples} examples; the "
+            f"train split has {split.num_examples}, or other labels. Make "
+            "them on the train split of the same task, fold and --blank: "
+            "python -m launch.evaluate --split=train --output=FILE"
+        )
+    return stored.score
 
 
 def _patient_numbers(split: data.Split) -> np.ndarray:

@@ -86,12 +86,13 @@ class Trainer:
                 return run_loop.finish()
 
     def program(
-        self, config: config_lib.TrainConfig, num_outputs: int
+        self, config: config_lib.TrainConfig, run_data: task_data.TaskData
     ) -> program.Program:
         """Returns the compiled program of a configuration, made if needed."""
         spec = program.ProgramSpec(
             model=config.model,
-            num_outputs=num_outputs,
+            num_outputs=run_data.num_outputs,
+            loss=run_data.loss,
             image_size=config.image_size,
             batch_size=config.batch_size,
             optimizer=config.optimizer,
@@ -118,12 +119,13 @@ class Trainer:
         self, config: config_lib.TrainConfig, run: records.RunDirectory
     ) -> loop.Loop:
         run_data = self.data(config)
+        run_data.check_disjoint()
         # Impossible batches and thresholds are found before the slow build.
         steps_per_epoch = run_data.train.train_steps_per_epoch(
             config.batch_size
         )
         donor = load_donor(config)
-        run_program = self.program(config, run_data.task.num_outputs)
+        run_program = self.program(config, run_data)
         run_loop = loop.Loop(
             config,
             run,
