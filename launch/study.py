@@ -27,6 +27,13 @@ _ARMS = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_list(
     "seeds", ["0", "1", "2"], "Seeds; every arm is trained with each."
 )
+_NUM_FOLDS = flags.DEFINE_integer(
+    "num_folds",
+    None,
+    "Folds of a cross-validation over the train and validation patients; "
+    "every arm is trained with each seed in each fold.",
+    lower_bound=3,
+)
 _PLAN = flags.DEFINE_bool(
     "plan", False, "Print the runs and what they will cost, and stop."
 )
@@ -76,6 +83,7 @@ def _study_from_flags() -> studies.Study:
         seeds=tuple(int(seed) for seed in _SEEDS.value),
         base=base,
         protocol=cli.config_from_flags(analysis.ProtocolConfig),
+        num_folds=_NUM_FOLDS.value,
     )
     return studies.Study(config, epath.Path(_STUDY_DIR.value))
 
@@ -83,9 +91,12 @@ def _study_from_flags() -> studies.Study:
 def _prepare_synthetic_data(base: training.TrainConfig) -> None:
     """Makes the embedded data set where it is missing; others are asked for."""
     task = data.task(base.task)
-    name = f"{task.dataset}/{base.dataset_config or task.dataset_config}"
-    if task.dataset != "transfusion_synthetic_fundus" or not base.data_dir:
+    if (
+        not task.dataset.startswith("transfusion_synthetic")
+        or not base.data_dir
+    ):
         return
+    name = f"{task.dataset}/{base.dataset_config or task.dataset_config}"
     if not transfusion_datasets.is_prepared(name, data_dir=base.data_dir):
         print(f"Preparing {name} in {base.data_dir} ...")
         transfusion_datasets.prepare(name, data_dir=base.data_dir)

@@ -22,5 +22,17 @@ def test_the_score_is_the_probability_of_grade_two_or_more():
 def test_every_named_task_describes_itself(name):
     task = data.task(name)
     assert task.name == name
-    assert task.num_outputs == 5
-    assert task.metric == "auc"
+    metrics = {"grades": "auc", "findings": "auc", "classes": "accuracy"}
+    assert task.metric == metrics[task.kind]
+    assert name.startswith(("chexpert", "synthetic_cxr")) == (
+        task.kind == "findings"
+    )
+    assert name.endswith("_referable") == (task.kind == "grades")
+    assert len(task.classes) == (14 if name == "chexpert14" else 5)
+
+
+def test_the_labels_of_chexpert_are_those_of_the_prepared_data():
+    from transfusion_datasets import chest_xrays
+
+    assert data.task("chexpert14").classes == chest_xrays.LABEL_NAMES
+    assert set(data.task("chexpert5").classes) < set(chest_xrays.LABEL_NAMES)

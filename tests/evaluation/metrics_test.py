@@ -146,4 +146,5 @@ def test_unknown_metric_lists_the_choices():
         "auc",
         "average_precision",
         "accuracy",
+        "top5_accuracy",
     }

@@ -3,15 +3,18 @@ import types
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
 from transfusion_tf import data, initialization, training
+from transfusion_tf.training import program as program_module
 
 
-def spec_of(config, num_outputs=2):
+def spec_of(config, num_outputs=2, loss="softmax"):
     return training.ProgramSpec(
         model=config.model,
         num_outputs=num_outputs,
+        loss=loss,
         image_size=config.image_size,
         batch_size=config.batch_size,
         optimizer="sgd",
@@ -107,3 +110,64 @@ def test_a_batch_that_replicas_cannot_share_is_refused(
     strategy = types.SimpleNamespace(num_replicas_in_sync=num_replicas)
     with pytest.raises(ValueError, match=f"num_replicas={num_replicas}"):
         training.Program(spec_of(folder_config), strategy)
+
+
+# Two findings of three images; the last image's second finding is masked.
+TARGET = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+WEIGHT = np.array([[1, 1], [1, 1], [1, 0]], np.float32)
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "multiclass"])
+def test_the_loss_of_findings_is_its_closed_form(loss):
+    logits = np.random.default_rng(0).normal(
+        size=[3, 2 if loss == "sigmoid" else 6]
+    )
+    target = TARGET if loss == "sigmoid" else np.int64([[1, 2], [0, 1], [1, 1]])
+    batch = {"target": tf.constant(target), "weight": tf.constant(WEIGHT)}
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(logits, dtype=tf.float32)
+        losses = program_module._LOSSES[loss](batch, variable)
+    if loss == "sigmoid":
+        probability = scipy.special.expit(logits)
+        entropy = -scipy.special.xlogy(TARGET, probability)
+        entropy -= scipy.special.xlogy(1 - TARGET, 1 - probability)
+    else:
+        logs = scipy.special.log_softmax(logits.reshape(3, 2, 3), axis=-1)
+        entropy = -np.take_along_axis(logs, target[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(
+        losses, (entropy * WEIGHT).sum(axis=1) / 2, rtol=1e-5
+    )
+    gradient = tape.gradient(losses, variable).numpy().reshape(3, 2, -1)
+    assert (gradient[2, 1] == 0).all()
+    assert (gradient[WEIGHT == 1] != 0).all()
+
+
+def test_findings_are_learnt_with_their_own_loss_and_number_of_outputs(
+    folder_config, run_data
+):
+    """One step of sigmoid loss on one finding is logistic regression's."""
+    program = training.Program(
+        spec_of(folder_config, num_outputs=1, loss="sigmoid"),
+        tf.distribute.get_strategy(),
+    )
+    initialization.initialize(program.staged, "random", seed=0)
+    program.reset_optimizer()
+    batch = next(
+        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
+    )
+    label = batch.pop("label")
+    batch["target"] = tf.cast(label[:, None], tf.float32)
+    batch["weight"] = tf.ones([8, 1])
+    kernel = program.staged.model.get_layer("head").kernel
+    before = kernel.numpy()
+    features = keras.Model(
+        program.staged.model.input,
+        program.staged.model.get_layer("head").input,
+    )
+    values = features(data.normalize(batch["image"], "torch"), training=True)
+    probability = scipy.special.expit(values.numpy() @ before)
+    residual = probability - batch["target"].numpy()
+    program.train_step(batch, 0.1)
+    np.testing.assert_allclose(
+        kernel, before - 0.1 * values.numpy().T @ residual / 8, atol=1e-5
+    )

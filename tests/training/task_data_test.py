@@ -24,14 +24,14 @@ def three_splits(monkeypatch):
 
 
 def test_a_patient_in_train_and_test_stops_it_all(three_splits):
-    training.TaskData(KEY)
+    training.TaskData(KEY).check_disjoint()
     patients = three_splits["test"].patients
     three_splits["test"] = dataclasses.replace(
         three_splits["test"],
         patients=np.where(patients == "test3", "train5", patients),
     )
     with pytest.raises(ValueError, match="train and test.*train5"):
-        training.TaskData(KEY)
+        training.TaskData(KEY).check_disjoint()
 
 
 def test_only_the_train_split_is_cut_down(three_splits):

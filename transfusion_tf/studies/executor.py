@@ -58,7 +58,7 @@ def run_study(
     captures = _Captures()
     for config in study.config.runs():
         trainer.train(config, study.run(config).path)
-        if not study.comparison_path(config).exists():
+        if _lacks_comparison(study, config):
             comparison = _compare(study, config, trainer, captures)
             records.write_json(study.comparison_path(config), comparison)
     return reporting.write_report(study.path, study.path / "report")
@@ -69,13 +69,19 @@ def run_status(study: Study) -> dict[str, str]:
     status = {}
     for config in study.config.runs():
         run = study.run(config)
-        if run.is_finished and study.comparison_path(config).exists():
+        if run.is_finished and not _lacks_comparison(study, config):
             status[config.run_name] = "done"
         elif run.config_path.exists():
             status[config.run_name] = "begun"
         else:
             status[config.run_name] = "waiting"
     return status
+
+
+def _lacks_comparison(study: Study, config: training.TrainConfig) -> bool:
+    if not study.config.is_compared(config):
+        return False
+    return not study.comparison_path(config).exists()
 
 
 class _Captures:

@@ -43,7 +43,7 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class StudyConfig:
-    """Arms and seeds over one base configuration.
+    """Arms, seeds and folds over one base configuration.
 
     Attributes:
         name: What the report calls the study.
@@ -51,6 +51,8 @@ class StudyConfig:
         seeds: At least one, no two alike; the same for every arm.
         base: What all runs share; its model, init and seed are not used.
         protocol: How similarity before and after training is sampled.
+        num_folds: Folds of a cross-validation by patient, each trained with
+            every arm and seed; `None` for the data set's own splits.
     """
 
     name: str
@@ -58,16 +60,27 @@ class StudyConfig:
     seeds: tuple[int, ...]
     base: training.TrainConfig
     protocol: ProtocolConfig
+    num_folds: int | None = None
 
     def __post_init__(self) -> None:
         """Checks arms and seeds, and through them every run."""
         _check_distinct("arms", self.arms)
         _check_distinct("seeds", self.seeds)
+        if self.num_folds is not None and self.base.fold is not None:
+            raise ValueError(
+                "A study trains one fold or all of them. Received: fold="
+                f"{self.base.fold!r}, num_folds={self.num_folds}. Leave out "
+                "--fold or --num_folds."
+            )
         self.runs()
 
     def runs(self) -> list[training.TrainConfig]:
-        """Returns the runs, those of one architecture next to one another."""
-        arms = sorted(self.arms, key=self._first_place_of_model)
+        """Returns the runs.
+
+        Those of one architecture, and in them those of one fold, stand next
+        to one another: they share a compiled program, and data.
+        """
+        models = dict.fromkeys(arm.model for arm in self.arms)
         return [
             dataclasses.replace(
                 self.base,
@@ -75,10 +88,29 @@ class StudyConfig:
                 init=arm.init,
                 donor=None if arm.init == "random" else self.base.donor,
                 seed=seed,
+                fold=fold,
             )
-            for arm in arms
+            for model in models
+            for fold in self.folds
+            for arm in self.arms
+            if arm.model == model
             for seed in self.seeds
         ]
+
+    @property
+    def folds(self) -> list[str | None]:
+        """The folds as `TrainConfig.fold` names them, or the base's own."""
+        if self.num_folds is None:
+            return [self.base.fold]
+        return [f"{i + 1}/{self.num_folds}" for i in range(self.num_folds)]
+
+    def is_compared(self, config: training.TrainConfig) -> bool:
+        """Tells whether a run's layers are compared before and after.
+
+        With folds, those of the first fold are: another fold is another set
+        of images and no other question.
+        """
+        return config.fold == self.folds[0]
 
     def record(self, command: str) -> dict[str, Any]:
         """Returns the content of `study.json`."""
@@ -88,13 +120,11 @@ class StudyConfig:
             "task": self.base.task,
             "arms": [dataclasses.asdict(arm) for arm in self.arms],
             "seeds": list(self.seeds),
+            "num_folds": self.num_folds,
             "auc_threshold": self.base.auc_threshold,
             "protocol": dataclasses.asdict(self.protocol),
             "command": command,
         }
-
-    def _first_place_of_model(self, arm: Arm) -> int:
-        return [other.model for other in self.arms].index(arm.model)
 
 
 def _check_distinct(name: str, values: Sequence[Any]) -> None:
