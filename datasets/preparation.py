@@ -18,8 +18,11 @@ from transfusion_tf.raw import errors
 FOREIGN = "tfds:"
 ON_BAD = ("raise", "skip")
 _NAMES = (
+    "transfusion_aptos",
     "transfusion_chexpert",
     "transfusion_eyepacs",
+    "transfusion_idrid",
+    "transfusion_messidor2",
     "transfusion_synthetic_fundus",
 )
 

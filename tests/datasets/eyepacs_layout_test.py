@@ -227,7 +227,7 @@ def test_an_image_without_a_label_is_named(root: pathlib.Path) -> None:
 def test_two_files_of_one_name_are_refused(root: pathlib.Path) -> None:
     shutil.copy(root / "train" / "7_left.jpeg", root / "train" / "7_left.png")
     with pytest.raises(
-        errors.LabelFileError, match=r"7_left\.jpeg.*7_left\.png.*Remove one"
+        errors.DuplicateError, match=r"7_left\.jpeg.*7_left\.png.*Remove one"
     ):
         layout.read(root)
 
@@ -252,6 +252,20 @@ def test_too_few_patients_for_three_splits_is_an_error(
     photographs.write(tmp_path, patients=range(2))
     with pytest.raises(errors.EmptySplitError, match="too few patients"):
         items.check_not_empty(layout.read(tmp_path).splits)
+
+
+def test_two_label_files_of_the_test_images_must_agree(
+    root: pathlib.Path,
+) -> None:
+    photographs.write_test_folder(root, patients=range(100, 103))
+    shutil.copy(root / "retinopathy_solution.csv", root / "testLabels.csv")
+    assert len(layout.read(root).splits["test"]) == 6
+    text = (root / "testLabels.csv").read_text()
+    changed = text.replace("100_left,0", "100_left,3")
+    assert changed != text
+    (root / "testLabels.csv").write_text(changed)
+    with pytest.raises(errors.LabelFileError, match="contradict each other"):
+        layout.read(root)
 
 
 @pytest.mark.sample_data

@@ -1,0 +1,1 @@
+"""APTOS photographs of the 2019 competition."""

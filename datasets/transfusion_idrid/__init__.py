@@ -1,0 +1,1 @@
+"""IDRiD photographs with grades of retinopathy and macular edema."""

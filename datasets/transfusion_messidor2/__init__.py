@@ -1,0 +1,1 @@
+"""Messidor-2 photographs with adjudicated grades."""
