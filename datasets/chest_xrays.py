@@ -4,7 +4,6 @@ Workers import this module: nothing here imports TensorFlow.
 """
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from transfusion_datasets import processing
 from transfusion_tf.raw import images, items
@@ -81,7 +80,7 @@ def process(item: items.Item, *, size: int | None) -> processing.Processed:
     notes = ["rotated"] * picture.is_rotated
     if size is not None:
         notes += ["enlarged"] * (max(picture.width, picture.height) < size)
-        data = images.encode_jpeg(to_square(picture.image, size))
+        data = images.encode_jpeg(images.to_square(picture.image, size))
     elif picture.is_rotated:
         notes.append("re-encoded")
         data = images.encode_jpeg(picture.image)
@@ -95,19 +94,3 @@ def process(item: items.Item, *, size: int | None) -> processing.Processed:
         },
         notes=tuple(notes),
     )
-
-
-def to_square(image: Image.Image, size: int) -> Image.Image:
-    """Brings the longer side to a size and fills the shorter with black.
-
-    Args:
-        image: Any mode.
-        size: Side of the result, pixels.
-
-    Example:
-    >>> wide = Image.new("L", (40, 20), 255)
-    >>> square = to_square(wide, 20)
-    >>> square.size, square.getpixel((10, 2)), square.getpixel((10, 10))
-    ((20, 20), 0, 255)
-    """
-    return ImageOps.pad(image, (size, size), Image.Resampling.BICUBIC)

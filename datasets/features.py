@@ -79,3 +79,24 @@ def chest_xray() -> dict[str, Any]:
         "image_id": tfds.features.Text(),
         "source_sha256": tfds.features.Text(),
     }
+
+
+def plain(label: tfds.features.FeatureConnector) -> dict[str, Any]:
+    """Makes the tfds features of an image of any kind.
+
+    Args:
+        label: The feature of its label.
+
+    Returns:
+        `image` (uint8 RGB), `label`, `patient_id`, `image_id` (unique in the
+        data set) and `source_sha256` (of the file, hexadecimal).
+    """
+    return {
+        "image": tfds.features.Image(
+            shape=(None, None, 3), encoding_format="jpeg"
+        ),
+        "label": label,
+        "patient_id": tfds.features.Text(),
+        "image_id": tfds.features.Text(),
+        "source_sha256": tfds.features.Text(),
+    }

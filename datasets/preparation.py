@@ -22,6 +22,7 @@ _NAMES = (
     "transfusion_chexpert",
     "transfusion_eyepacs",
     "transfusion_idrid",
+    "transfusion_image_folder",
     "transfusion_messidor2",
     "transfusion_synthetic_fundus",
 )

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from transfusion_tf.raw import errors
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -170,16 +172,23 @@ def check_patients_disjoint(splits: Sequence[Split]) -> None:
     """Checks that no patient is in two splits.
 
     Raises:
-        ValueError: If one is, naming some of them: what was learnt from one
-            eye would be tested on the other.
+        errors.PatientLeakError: If one is, naming some of them: what was
+            learnt from one eye would be tested on the other.
     """
     for place, first in enumerate(splits):
         for second in splits[place + 1 :]:
             shared = np.intersect1d(first.patients, second.patients)
             if len(shared):
-                raise ValueError(
+                images = [
+                    f"{str(split.image_ids[split.patients == shared[0]][0])!r} in "
+                    f"{split.name}"
+                    for split in (first, second)
+                ]
+                raise errors.PatientLeakError(
                     f"{len(shared)} patients are in two splits, "
                     f"{first.name} and {second.name}. Received: patients "
-                    f"{', '.join(map(str, shared[:5]))} ... Split the data "
-                    "by patient and prepare them again."
+                    f"{', '.join(map(str, shared[:5]))} ...; of the first, "
+                    f"{' and '.join(images)}. Split the data by patient and "
+                    "prepare them again. Where no patients are named, equal "
+                    "files are one patient (sha256:...): remove the copies."
                 )

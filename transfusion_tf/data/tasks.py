@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 import scipy.special
-from etils import epath
+
+from transfusion_tf.raw import folders
 
 # International Clinical Diabetic Retinopathy grades, index = grade.
 ICDR_GRADES = ("none", "mild", "moderate", "severe", "proliferative")
@@ -161,10 +162,9 @@ def task(name: str) -> Task:
 
     Args:
         name: One of `TASK_NAMES`; `folder:PATH` for a directory of class
-            folders: `PATH/<class>/*.jpg`, or `PATH/train/<class>/*.jpg` with
-            `PATH/test/<class>/*.jpg` beside it; or `tfds:NAME[/CONFIG]` for a
-            data set of tfds with one label, whose classes `open_task` fills
-            in.
+            folders or with a `labels.csv`, see `transfusion_tf.raw.folders`;
+            or `tfds:NAME[/CONFIG]` for a data set of tfds with one label,
+            whose classes `open_task` fills in.
 
     Returns:
         The task. Its data are not opened.
@@ -192,26 +192,13 @@ def task(name: str) -> Task:
 
 
 def _folder_task(name: str) -> Task:
-    folder = epath.Path(name.removeprefix("folder:"))
-    root = folder / "train" if (folder / "train").is_dir() else folder
-    classes = (
-        sorted(p.name for p in root.iterdir() if p.is_dir())
-        if root.is_dir()
-        else []
-    )
-    if len(classes) < 2:
-        raise FileNotFoundError(
-            "A folder task needs a directory with one folder for each of two "
-            f"or more classes. Received: task={name!r}, in which "
-            f"{len(classes)} class folders were found. Make it PATH/<class>/"
-            "*.jpg or PATH/{train,test}/<class>/*.jpg."
-        )
+    folder = name.removeprefix("folder:")
     return Task(
         name=name,
         dataset="",
         dataset_config=None,
-        label="class",
-        classes=tuple(classes),
+        label="label",
+        classes=folders.classes_of(folder),
         kind="classes",
-        folder=str(folder),
+        folder=folder,
     )

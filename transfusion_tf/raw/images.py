@@ -152,3 +152,19 @@ def encode_jpeg(image: np.ndarray | Image.Image) -> bytes:
     # Subsampled colour would smear lesions of one or two pixels.
     image.save(file, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
     return file.getvalue()
+
+
+def to_square(image: Image.Image, size: int) -> Image.Image:
+    """Brings the longer side to a size and fills the shorter with black.
+
+    Args:
+        image: Any mode.
+        size: Side of the result, pixels.
+
+    Example:
+    >>> wide = Image.new("L", (40, 20), 255)
+    >>> square = to_square(wide, 20)
+    >>> square.size, square.getpixel((10, 2)), square.getpixel((10, 10))
+    ((20, 20), 0, 255)
+    """
+    return ImageOps.pad(image, (size, size), Image.Resampling.BICUBIC)

@@ -1,0 +1,1 @@
+"""A person's own images, in class folders or listed in a CSV file."""
