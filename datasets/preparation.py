@@ -25,6 +25,7 @@ _NAMES = (
     "transfusion_image_folder",
     "transfusion_messidor2",
     "transfusion_synthetic_fundus",
+    "transfusion_tfrecord",
 )
 
 

@@ -11,7 +11,7 @@ from transfusion_tf.data.augmentation import (
     augment,
 )
 from transfusion_tf.data.folds import deal, parse_fold
-from transfusion_tf.data.index import write_index
+from transfusion_tf.data.index import read_records, write_index
 from transfusion_tf.data.label_policies import (
     BLANK_NAMES,
     POLICY_NAMES,
@@ -56,6 +56,7 @@ __all__ = [
     "open_split",
     "open_task",
     "parse_fold",
+    "read_records",
     "subset",
     "task",
     "write_index",

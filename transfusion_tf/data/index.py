@@ -287,8 +287,8 @@ def _column_specs(info: tfds.core.DatasetInfo) -> dict[str, Any]:
         name: spec
         for name, spec in info.features.get_serialized_info().items()
         if isinstance(spec, tfds.features.TensorInfo)
-        and None not in spec.shape
-        and np.prod(spec.shape, dtype=int) <= _MOST_VALUES
+        and len(spec.shape) <= 1
+        and all((size or 1) <= _MOST_VALUES for size in spec.shape)
         and (name in _IDS or np.dtype(spec.np_dtype).kind in "iufb")
     }
 
@@ -308,6 +308,9 @@ def _image_feature(info: tfds.core.DatasetInfo) -> str:
 
 
 def _label_feature(info: tfds.core.DatasetInfo) -> str | None:
+    told = dict(info.metadata or {}).get("label")
+    if told is not None:
+        return str(told)
     if info.supervised_keys is not None:
         return str(info.supervised_keys[1])
     names = [

@@ -33,8 +33,8 @@ def open_task(
     task = tasks.task(name)
     if task.classes:
         return task
-    classes = prepared.classes_of(task, data_dir, dataset_config)
-    return dataclasses.replace(task, classes=classes)
+    classes, kind = prepared.classes_of(task, data_dir, dataset_config)
+    return dataclasses.replace(task, classes=classes, kind=kind)
 
 
 def open_split(

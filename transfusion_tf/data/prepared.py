@@ -1,6 +1,7 @@
 """Splits of prepared tfds data sets, opened from their index."""
 
 import functools
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -55,21 +56,23 @@ def open_prepared(
 
 def classes_of(
     task: tasks.Task, data_dir: str | None, dataset_config: str | None
-) -> tuple[str, ...]:
-    """Returns the names of the classes of a data set with one label.
+) -> tuple[tuple[str, ...], Literal["classes", "findings"]]:
+    """Returns the names of a data set's classes, or of its findings.
 
     Raises:
-        ValueError: If its label is not of classes.
+        ValueError: If it has neither.
         FileNotFoundError: If it is not prepared.
     """
     index = _open_index(task, None, data_dir, dataset_config)
+    if index.label_names is not None:
+        return index.label_names, "findings"
     if index.classes is None:
         raise ValueError(
             "The data set has no label of classes. Received: "
             f"task={task.name!r}, label {index.label!r}. Take a task that is "
             f"made for it, or another data set."
         )
-    return index.classes
+    return index.classes, "classes"
 
 
 def _open_index(

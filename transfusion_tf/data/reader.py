@@ -54,10 +54,12 @@ class SplitReader:
         self.image_size = image_size
         self._is_cached = split.num_examples * image_size**2 * 3 <= cache_bytes
         self._targets = {"label": split.labels} if targets is None else targets
-        encoded = _members(split, self._targets)
-        self._examples = (
-            self._decoded(encoded).cache() if self._is_cached else encoded
-        )
+        self._examples = self._start()
+
+    def _start(self) -> tf.data.Dataset:
+        """The examples, decoded if they are to be kept in memory."""
+        encoded = _members(self.split, self._targets)
+        return self._decoded(encoded).cache() if self._is_cached else encoded
 
     def train_steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.
@@ -157,6 +159,8 @@ class SplitReader:
             tf.errors.DataLossError,
             tf.errors.FailedPreconditionError,
         ) as error:
+            # A cache that broke off would pass for a whole one.
+            self._examples = self._start()
             found = index.find_damage(list(self.split.paths))
             raise (found or error) from error
 

@@ -168,6 +168,11 @@ def _size_of_source(split: Split) -> int:
     return int(split.encoded().cardinality())
 
 
+def _image_of(patient: str, split: Split) -> str:
+    place = int(np.flatnonzero(split.patients == patient)[0])
+    return f"{str(split.image_ids[place])!r} in {split.name}"
+
+
 def check_patients_disjoint(splits: Sequence[Split]) -> None:
     """Checks that no patient is in two splits.
 
@@ -179,11 +184,7 @@ def check_patients_disjoint(splits: Sequence[Split]) -> None:
         for second in splits[place + 1 :]:
             shared = np.intersect1d(first.patients, second.patients)
             if len(shared):
-                images = [
-                    f"{str(split.image_ids[split.patients == shared[0]][0])!r} in "
-                    f"{split.name}"
-                    for split in (first, second)
-                ]
+                images = [_image_of(shared[0], s) for s in (first, second)]
                 raise errors.PatientLeakError(
                     f"{len(shared)} patients are in two splits, "
                     f"{first.name} and {second.name}. Received: patients "

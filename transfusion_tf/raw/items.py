@@ -183,6 +183,16 @@ def check_ids_unique(parts: Mapping[str, Sequence[Item]]) -> None:
                 errors.report(error, is_skippable=False)
 
 
+def content_id(content: bytes) -> str:
+    """Makes a patient id of an image's bytes, see `content_patient_id`.
+
+    Example:
+    >>> content_id(b"")
+    'sha256:e3b0c44298fc1c14'
+    """
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
 def content_patient_id(path: epath.PathLike) -> str:
     """Makes a patient id of a file's bytes, for sets that name no patients.
 
@@ -194,5 +204,4 @@ def content_patient_id(path: epath.PathLike) -> str:
     Returns:
         `sha256:` and the first 16 hexadecimal digits of the file's SHA-256.
     """
-    digest = hashlib.sha256(epath.Path(path).read_bytes()).hexdigest()
-    return f"sha256:{digest[:16]}"
+    return content_id(epath.Path(path).read_bytes())

@@ -64,6 +64,13 @@ class TaskData:
         self.policy: data.LabelPolicy | None = None
         if self.task.kind == "findings":
             self.policy = data.LabelPolicy.parse(key.label_policy, key.blank)
+        elif any((key.label_policy, key.blank, key.view)):
+            raise ValueError(
+                "Only tasks of findings have uncertain or unmentioned labels "
+                f"and views. Received: task={key.task!r}, a task of "
+                f"{self.task.kind}. Leave out --label_policy, --blank and "
+                "--view."
+            )
         self._opened: dict[str, data.Split] = {}
         self._readers: dict[str, data.SplitReader] = {}
 
