@@ -36,7 +36,8 @@ class Interval:
         high: Upper end.
         level: Confidence level, in (0, 1).
         method: What was resampled or assumed, in words.
-        num_redrawn: Resamples drawn again because they held one class only.
+        num_redrawn: Resamples drawn again, or left out, because they held
+            one class only.
 
     Example:
     >>> str(Interval(0.7, 0.6, 0.8, 0.95, "patients"))
@@ -359,7 +360,17 @@ def _percentile(
     method: str,
     num_redrawn: int,
 ) -> Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    # A finding of few positives may have none in a whole resample.
+    defined = values[~np.isnan(values)]
+    num_redrawn += len(values) - len(defined)
+    if len(defined) < len(values) / 2:
+        raise ValueError(
+            "Most resamples of the patients hold no positives. Received: "
+            f"{len(values) - len(defined)} of {len(values)} resamples without "
+            "a defined metric. An interval over patients needs more of both "
+            "classes."
+        )
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(
         estimate, float(low), float(high), level, method, num_redrawn
     )

@@ -166,6 +166,12 @@ class Predictions:
             ]
         ]
 
+    def with_findings(self, places: Sequence[int]) -> Self:
+        """Returns the predictions of some findings, in this order."""
+        return dataclasses.replace(
+            self, label=self.label[:, places], score=self.score[:, places]
+        )
+
     def finding(self, place: int) -> Self:
         """Returns the predictions of one finding, where it is known."""
         known = np.flatnonzero(self.label[:, place] != UNKNOWN)

@@ -60,7 +60,7 @@ or published records.
         path
         for path in run_directories(source)
         if (path / "result.json").exists()
-        and path.name in {run.name for run in study.runs}
+        and path.name in {n for run in study.runs for n in run.directories}
     ]
     written = [_copy_json(source / "study.json", target / "study.json")]
     for run in finished:

@@ -69,6 +69,8 @@ or published records.
         "table.tex": tables.latex(summary).encode(),
         "verdict.txt": answer.encode(),
     }
+    if summary.findings:
+        contents["findings.csv"] = tables.findings_csv(summary).encode()
     if study.runs:
         for ending, content in figures.convergence(study).items():
             contents[f"convergence.{ending}"] = content

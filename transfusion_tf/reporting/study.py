@@ -18,6 +18,10 @@ from transfusion_tf import evaluation, records
 _AGREEMENT = 1e-6
 
 
+# Findings with fewer positives than this among the test images are not scored.
+MIN_POSITIVES = 20
+
+
 @dataclasses.dataclass(frozen=True)
 class Arm:
     """One model with one initialization."""
@@ -42,6 +46,9 @@ class RunRecord:
         test: The scores on the test split.
         num_training_examples: Images trained on, or None if not recorded.
         environment: What it was made with, in words, or "".
+        findings: Names of what `test` holds a column of; empty of one label.
+        directories: Names of the directories it was read of: one, or one a
+            fold.
     """
 
     name: str
@@ -55,6 +62,8 @@ class RunRecord:
     test: evaluation.Predictions
     num_training_examples: int | None
     environment: str
+    findings: tuple[str, ...]
+    directories: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +92,7 @@ class StudyRecords:
         layers: Name of a run -> its stages before and after training.
         protocol: How the stages were compared; empty without comparisons.
         notes: What else a reader must know.
+        num_folds: Folds of the cross-validation, or None.
     """
 
     name: str
@@ -97,6 +107,12 @@ class StudyRecords:
     layers: Mapping[str, tuple[StageScore, ...]]
     protocol: Mapping[str, Any]
     notes: tuple[str, ...]
+    num_folds: int | None = None
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Names of the findings that are scored; empty of one label."""
+        return self.runs[0].findings if self.runs else ()
 
     def runs_of(self, arm: Arm) -> list[RunRecord]:
         """Returns the finished runs of an arm, by seed."""
@@ -122,9 +138,17 @@ def read_study(study_dir: epath.PathLike) -> StudyRecords:
     study = _read_study_json(study_dir)
     arms = tuple(Arm(a["model"], a["init"]) for a in study["arms"])
     seeds = tuple(sorted(study["seeds"]))
-    found, notes = _find_runs(study_dir, study["task"], arms, seeds)
+    num_folds = study.get("num_folds")
+    folds = tuple(range(1, num_folds + 1)) if num_folds else (None,)
+    found, notes = _find_runs(study_dir, study["task"], arms, seeds, folds)
     ordered = [(arm, seed) for arm in arms for seed in seeds]
-    runs = tuple(found[key] for key in ordered if key in found)
+    runs = tuple(
+        _merged([found[(*key, fold)] for fold in folds])
+        for key in ordered
+        if all((*key, fold) in found for fold in folds)
+    )
+    runs, more_notes = _with_enough_positives(runs)
+    notes += more_notes
     metrics = {run.metric for run in runs}
     if len(metrics) > 1:
         raise ValueError(
@@ -132,7 +156,8 @@ def read_study(study_dir: epath.PathLike) -> StudyRecords:
             f"{sorted(metrics)} in {os.fspath(study_dir)!r}. Report each "
             "task from a directory of its own."
         )
-    layers, protocol = _read_comparisons(study_dir, {r.name for r in runs})
+    names = {name: run.name for run in runs for name in run.directories}
+    layers, protocol = _read_comparisons(study_dir, names)
     return StudyRecords(
         name=study["name"],
         task=study["task"],
@@ -143,14 +168,80 @@ def read_study(study_dir: epath.PathLike) -> StudyRecords:
         seeds=seeds,
         runs=runs,
         missing=tuple(
-            f"{arm.model}-{arm.init}-seed{seed}"
+            f"{arm.model}-{arm.init}{_fold_text(fold)}-seed{seed}"
             for arm, seed in ordered
-            if (arm, seed) not in found
+            for fold in folds
+            if (arm, seed, fold) not in found
         ),
         layers=layers,
         protocol=protocol,
         notes=tuple(notes),
+        num_folds=num_folds,
     )
+
+
+def _fold_text(fold: int | None) -> str:
+    return "" if fold is None else f"-fold{fold}"
+
+
+def _merged(folds: list[RunRecord]) -> RunRecord:
+    """Puts the folds of one arm and seed together.
+
+    Folds differ a little in their number of images and so of steps: curves
+    are averaged evaluation by evaluation.
+    """
+    if len(folds) == 1:
+        return folds[0]
+    first = folds[0]
+    count = min(len(fold.curve) for fold in folds)
+    sizes = [fold.num_training_examples for fold in folds]
+    return dataclasses.replace(
+        first,
+        name=f"{first.arm.model}-{first.arm.init}-seed{first.seed}",
+        curve_steps=np.rint(
+            np.mean([fold.curve_steps[:count] for fold in folds], axis=0)
+        ).astype(np.int64),
+        curve=np.mean([fold.curve[:count] for fold in folds], axis=0),
+        test=evaluation.merge_folds([fold.test for fold in folds]),
+        num_training_examples=None
+        if None in sizes
+        else round(float(np.mean(sizes))),  # type: ignore[arg-type]
+        directories=tuple(fold.name for fold in folds),
+    )
+
+
+def _with_enough_positives(
+    runs: tuple[RunRecord, ...],
+) -> tuple[tuple[RunRecord, ...], list[str]]:
+    """Leaves out findings of which too few positives were scored."""
+    if not runs or not runs[0].findings:
+        return runs, []
+    positives = (runs[0].test.label == 1).sum(axis=0)
+    kept = np.flatnonzero(positives >= MIN_POSITIVES)
+    if not len(kept):
+        raise ValueError(
+            f"No finding has {MIN_POSITIVES} positives in the test images. "
+            "Received: "
+            f"{dict(zip(runs[0].findings, positives.tolist(), strict=True))}. "
+            "Score more images, or cross-validate (--num_folds=5)."
+        )
+    left_out = [
+        f"{name} ({count})"
+        for name, count in zip(runs[0].findings, positives, strict=True)
+        if count < MIN_POSITIVES
+    ]
+    names = tuple(runs[0].findings[place] for place in kept)
+    reduced = tuple(
+        dataclasses.replace(
+            run, test=run.test.with_findings(kept.tolist()), findings=names
+        )
+        for run in runs
+    )
+    notes = [
+        f"Not scored, fewer than {MIN_POSITIVES} positives: "
+        f"{', '.join(left_out)}"
+    ]
+    return reduced, notes if left_out else []
 
 
 def run_directories(study_dir: epath.PathLike) -> Iterator[epath.Path]:
@@ -199,15 +290,16 @@ def _find_runs(
     task: str,
     arms: tuple[Arm, ...],
     seeds: tuple[int, ...],
-) -> tuple[dict[tuple[Arm, int], RunRecord], list[str]]:
-    found: dict[tuple[Arm, int], RunRecord] = {}
+    folds: tuple[int | None, ...],
+) -> tuple[dict[tuple[Arm, int, int | None], RunRecord], list[str]]:
+    found: dict[tuple[Arm, int, int | None], RunRecord] = {}
     notes = []
     for path in run_directories(study_dir):
         if not (path / "config.json").exists():
             continue
         config = _read_json(path / "config.json")
         key = _check_task(path, config, task)
-        if key[0] not in arms or key[1] not in seeds:
+        if key[0] not in arms or key[1] not in seeds or key[2] not in folds:
             notes.append(f"{path.name} is not part of the study: left out")
         elif key in found:
             raise ValueError(
@@ -216,13 +308,13 @@ def _find_runs(
                 f"{os.fspath(study_dir)!r}."
             )
         elif (path / "result.json").exists():
-            found[key] = _read_run(path, config, *key)
+            found[key] = _read_run(path, config, *key[:2])
     return found, notes
 
 
 def _check_task(
     path: epath.Path, config: Mapping[str, Any], task: str
-) -> tuple[Arm, int]:
+) -> tuple[Arm, int, int | None]:
     asked = config["config"]
     if asked["task"] != task:
         raise ValueError(
@@ -230,7 +322,12 @@ def _check_task(
             f"Received: {path.name} with task={asked['task']!r}, the study "
             f"with task={task!r}. Report each task from its own directory."
         )
-    return Arm(asked["model"], asked["init"]), int(asked["seed"])
+    fold = asked.get("fold")
+    return (
+        Arm(asked["model"], asked["init"]),
+        int(asked["seed"]),
+        None if fold is None else int(fold.partition("/")[0]),
+    )
 
 
 def _read_run(
@@ -240,7 +337,9 @@ def _read_run(
     test = evaluation.Predictions.from_arrays(
         records.read_npz(path / "predictions_test.npz")
     )
-    metric = "accuracy" if test.score.ndim == 2 else "auc"
+    is_classes = test.score.ndim == 2 and test.label.ndim == 1
+    metric = "accuracy" if is_classes else "auc"
+    has_findings = test.label.ndim == 2
     _check_agreement(path, result, test, metric)
     steps, values = _read_curve(path, metric)
     donor = config.get("donor")
@@ -257,6 +356,8 @@ def _read_run(
         test=test,
         num_training_examples=trained_on.get("num_examples"),
         environment=_environment(config.get("environment", {})),
+        findings=tuple(config["label_names"]) if has_findings else (),
+        directories=(path.name,),
     )
 
 
@@ -310,7 +411,7 @@ def _read_curve(
 
 
 def _read_comparisons(
-    study_dir: epath.Path, run_names: set[str]
+    study_dir: epath.Path, run_names: Mapping[str, str]
 ) -> tuple[dict[str, tuple[StageScore, ...]], dict[str, Any]]:
     layers: dict[str, tuple[StageScore, ...]] = {}
     protocols: list[dict[str, Any]] = []
@@ -318,7 +419,7 @@ def _read_comparisons(
         content = _read_json(path)
         if content["kind"] != "before_after" or content["run"] not in run_names:
             continue
-        layers[content["run"]] = tuple(
+        layers[run_names[content["run"]]] = tuple(
             StageScore(s["stage"], _number(s["score"]), _number(s["null"]))
             for s in content["stages"]
         )

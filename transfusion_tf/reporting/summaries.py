@@ -79,6 +79,31 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class FindingSummary:
+    """One finding.
+
+    Attributes:
+        name: Its name.
+        num_positives: Test images that show it.
+        num_negatives: Test images that do not.
+        num_runs: Arm to the number of its runs.
+        by_run: Arm to the AUCs of its runs with patient intervals, where
+            there are fewer than 3 seeds.
+        joint: Arm to the joint interval of its mean AUC, from 3 seeds.
+        differences: Arm to the joint interval of its mean AUC less that of
+            the same model from random initialization, from 3 seeds.
+    """
+
+    name: str
+    num_positives: int
+    num_negatives: int
+    num_runs: dict[Arm, int]
+    by_run: dict[Arm, tuple[evaluation.Interval, ...]]
+    joint: dict[Arm, evaluation.Interval]
+    differences: dict[Arm, evaluation.Interval]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Summary:
     """A study in numbers.
 
@@ -88,12 +113,14 @@ class Summary:
         differences: Each model's other initializations less random.
         small: The smallest model's best-placed arm less the largest's, or
             None with one model.
+        findings: One summary a finding; empty of one label.
     """
 
     study: StudyRecords
     arms: tuple[ArmSummary, ...]
     differences: tuple[Difference, ...]
     small: Difference | None
+    findings: tuple[FindingSummary, ...] = ()
 
     def arm(self, arm: Arm) -> ArmSummary:
         """Returns the summary of an arm."""
@@ -121,6 +148,43 @@ def summarize(study: StudyRecords) -> Summary:
         arms,
         tuple(d for d in differences if d is not None),
         _small_against_large(study, arms),
+        tuple(
+            _summarize_finding(study, place)
+            for place in range(len(study.findings))
+        ),
+    )
+
+
+def _summarize_finding(study: StudyRecords, place: int) -> FindingSummary:
+    label = study.runs[0].test.label[:, place]
+    tests = {
+        arm: {r.seed: r.test.finding(place) for r in study.runs_of(arm)}
+        for arm in study.arms
+    }
+    joint, differences = {}, {}
+    for arm, of_seed in tests.items():
+        if len(of_seed) >= evaluation.MIN_SEEDS:
+            joint[arm] = evaluation.joint_interval(list(of_seed.values()))
+        baseline = tests.get(Arm(arm.model, BASELINE_INIT), {})
+        seeds = sorted(of_seed.keys() & baseline.keys())
+        is_baseline = arm.init == BASELINE_INIT
+        if not is_baseline and len(seeds) >= evaluation.MIN_SEEDS:
+            differences[arm] = evaluation.joint_difference_interval(
+                [of_seed[seed] for seed in seeds],
+                [baseline[seed] for seed in seeds],
+            )
+    return FindingSummary(
+        name=study.findings[place],
+        num_positives=int((label == 1).sum()),
+        num_negatives=int((label == 0).sum()),
+        num_runs={arm: len(of_seed) for arm, of_seed in tests.items()},
+        by_run={
+            arm: tuple(map(evaluation.patient_interval, of_seed.values()))
+            for arm, of_seed in tests.items()
+            if arm not in joint
+        },
+        joint=joint,
+        differences=differences,
     )
 
 

@@ -60,6 +60,21 @@ RUN_COLUMNS: tuple[str, ...] = (
     "num_test_patients",
 )
 
+FINDING_COLUMNS: tuple[str, ...] = (
+    "finding",
+    "num_positives",
+    "num_negatives",
+    "model",
+    "init",
+    "num_runs",
+    "test_mean",
+    "test_joint_low",
+    "test_joint_high",
+    "difference_from_random",
+    "difference_joint_low",
+    "difference_joint_high",
+)
+
 Cells = Sequence[object]
 
 
@@ -124,16 +139,24 @@ def markdown(summary: Summary) -> str:
                 difference_header(summary), difference_body(summary)
             )
         )
+    if summary.findings:
+        parts.append(
+            _markdown_table(finding_header(summary), finding_body(summary))
+        )
     parts.append("\n".join(f"- {note}" for note in notes(summary)))
     return "\n\n".join(parts) + "\n"
 
 
 def latex(summary: Summary) -> str:
-    """Returns both tables as LaTeX for the package booktabs."""
+    """Returns the tables as LaTeX for the package booktabs."""
     parts = [_latex_table(header(summary), body(summary))]
     if summary.differences:
         parts.append(
             _latex_table(difference_header(summary), difference_body(summary))
+        )
+    if summary.findings:
+        parts.append(
+            _latex_table(finding_header(summary), finding_body(summary))
         )
     comments = [f"% {note}" for note in notes(summary)]
     return "\n\n".join(parts) + "\n\n" + "\n".join(comments) + "\n"
@@ -203,6 +226,55 @@ def signed(interval: evaluation.Interval) -> str:
     return f"{interval.estimate:+.3f} {ends}"
 
 
+def findings_csv(summary: Summary) -> str:
+    """Returns one row a finding and arm; means are empty below 3 seeds."""
+    return _csv(
+        FINDING_COLUMNS,
+        (
+            [
+                finding.name,
+                finding.num_positives,
+                finding.num_negatives,
+                arm.model,
+                arm.init,
+                num_runs,
+                *_estimate_and_ends(finding.joint.get(arm)),
+                *_estimate_and_ends(finding.differences.get(arm)),
+            ]
+            for finding in summary.findings
+            for arm, num_runs in finding.num_runs.items()
+        ),
+    )
+
+
+def finding_header(summary: Summary) -> list[str]:
+    """Returns the titles of the table of findings."""
+    titles = []
+    for arm in summary.study.arms:
+        title = f"{names.model_title(arm.model)}, {arm.init}"
+        titles += [f"{title}: AUC", f"{title} - random"]
+    return ["Finding", "Positives", "Negatives", *titles]
+
+
+def finding_body(summary: Summary) -> list[list[str]]:
+    """Returns a row a finding: the AUC of each arm, and less random's."""
+    rows = []
+    for finding in summary.findings:
+        row = [
+            finding.name,
+            f"{finding.num_positives:,}",
+            f"{finding.num_negatives:,}",
+        ]
+        for arm in summary.study.arms:
+            joint = finding.joint.get(arm)
+            difference = finding.differences.get(arm)
+            each = finding.by_run[arm] if joint is None else (joint,)
+            row.append("; ".join(map(str, each)))
+            row.append("" if difference is None else signed(difference))
+        rows.append(row)
+    return rows
+
+
 def notes(summary: Summary) -> list[str]:
     """Returns what a reader of the table must know."""
     study = summary.study
@@ -218,6 +290,19 @@ def notes(summary: Summary) -> list[str]:
             f"Fewer than {evaluation.MIN_SEEDS} seeds: each run stands with "
             "its interval over test patients. That is not an interval over "
             "seeds: it says nothing of what another training run would give."
+        )
+    if study.findings:
+        lines.append(
+            f"The AUC is the mean over {len(study.findings)} findings; the "
+            "table of findings has joint intervals, from 3 seeds, or else "
+            "each run with its interval over test patients."
+        )
+    if study.num_folds:
+        lines.append(
+            f"{study.num_folds}-fold cross-validation by patient: every image "
+            "was scored by a network that saw nothing of its patient. AUCs "
+            "are those within folds, averaged over folds; curves and steps "
+            "are averaged over folds too."
         )
     lines.append(
         "Steps are those of the first evaluation on validation patients "

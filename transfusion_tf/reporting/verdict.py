@@ -21,6 +21,8 @@ def verdict(summary: Summary) -> str:
         One sentence or two a line.
     """
     lines = [_transfer_line(summary, d) for d in summary.differences]
+    lines += [_finding_line(summary, d) for d in summary.differences]
+    lines = [line for line in lines if line]
     lines += _speed_lines(summary)
     lines += _layer_lines(summary.study)
     if summary.small is not None:
@@ -42,6 +44,29 @@ def _transfer_line(summary: Summary, difference: Difference) -> str:
         difference,
         better=f"{difference.first.init} helps here",
         worse=f"{difference.first.init} hurts here",
+    )
+
+
+def _finding_line(summary: Summary, difference: Difference) -> str:
+    """Names the findings in which transfer and random can be told apart."""
+    told = [
+        f"{finding.name} ({signed(interval)})"
+        for finding in summary.findings
+        for interval in [finding.differences.get(difference.first)]
+        if interval is not None and interval.excludes(0)
+    ]
+    if not summary.findings:
+        return ""
+    start = (
+        f"Of the {len(summary.findings)} findings taken one by one, "
+        f"{difference.first.init} and {difference.second.init} can be told "
+        "apart in "
+    )
+    if not told:
+        return f"{start}none."
+    return (
+        f"{start}{', '.join(told)}; with that many looked at, one in twenty "
+        "such intervals misses by chance."
     )
 
 
