@@ -119,7 +119,7 @@ class PreparedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _cut(self, part: Sequence[items.Item]) -> list[Sequence[items.Item]]:
         """Cuts the items of a split, in their order, into shards."""
-        ordered = sorted(part, key=_place)
+        ordered = sorted(part, key=items.place)
         num_shards = math.ceil(len(part) * self.example_bytes() / _SHARD_BYTES)
         size = math.ceil(len(part) / num_shards)
         return [ordered[i : i + size] for i in range(0, len(part), size)]
@@ -276,13 +276,6 @@ def check_examples(
         shard = _Shard(part, processor, watch, name, progress=progress)
         for _ in shard():
             pass
-
-
-def _place(item: items.Item) -> str:
-    """Orders items by chance, the same on every machine."""
-    return hashlib.md5(
-        f"order/{item.image_id}".encode(), usedforsecurity=False
-    ).hexdigest()
 
 
 def _naming(error: errors.DataError, item: items.Item) -> errors.DataError:

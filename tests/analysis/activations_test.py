@@ -6,7 +6,8 @@ from transfusion_tf import analysis, data, initialization
 
 @pytest.fixture(scope="module")
 def program(trainer, folder_config):
-    program = trainer.program(folder_config, num_outputs=2)
+    run_data = trainer.data(folder_config)
+    program = trainer.program(folder_config, run_data)
     initialization.initialize(program.staged, "random", seed=0)
     return program
 

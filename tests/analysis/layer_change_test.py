@@ -18,7 +18,7 @@ def runs(trainer, folder_config, tmp_path_factory):
 
 def compare(runs, trainer, folder_config, first, second):
     run_data = trainer.data(folder_config)
-    program = trainer.program(folder_config, num_outputs=2)
+    program = trainer.program(folder_config, run_data)
     return analysis.compare(
         analysis.Checkpoint(runs[first[0]], first[1]),
         analysis.Checkpoint(runs[second[0]], second[1]),

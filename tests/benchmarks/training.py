@@ -27,7 +27,7 @@ def random_split(num_examples: int, image_size: int) -> data.Split:
     pixels = generator.integers(0, 256, shape).astype(np.uint8)
     names = np.arange(num_examples).astype(str)
 
-    def encoded() -> tf.data.Dataset:
+    def sources() -> tf.data.Dataset:
         images = tf.data.Dataset.from_tensor_slices(pixels)
         return images.map(tf.io.encode_png)
 
@@ -37,7 +37,7 @@ def random_split(num_examples: int, image_size: int) -> data.Split:
         patients=names,
         labels=generator.integers(0, 5, num_examples),
         example_ids=np.arange(num_examples),
-        encoded=encoded,
+        sources=sources,
     )
 
 
@@ -70,6 +70,7 @@ def compare(name: str, image_size: int) -> tuple[float, float, float]:
     spec = training.ProgramSpec(
         model=name,
         num_outputs=5,
+        loss="softmax",
         image_size=image_size,
         batch_size=BATCH_SIZE,
         optimizer="adam",

@@ -14,7 +14,7 @@ def fake_split(
     patients = np.repeat([f"{name}{k}" for k in range(num_patients)], 2)
     eyes = np.tile(["left", "right"], num_patients)
 
-    def encoded() -> tf.data.Dataset:
+    def sources() -> tf.data.Dataset:
         return tf.data.Dataset.range(num_examples).map(
             lambda k: tf.io.encode_png(
                 tf.fill([size, size, 3], tf.cast(k, tf.uint8))
@@ -27,5 +27,5 @@ def fake_split(
         patients=patients,
         labels=np.arange(num_examples) % 5,
         example_ids=np.arange(num_examples),
-        encoded=encoded,
+        sources=sources,
     )

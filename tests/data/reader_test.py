@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests.data.fake_splits import fake_split
 from transfusion_tf import data
+from transfusion_tf.data import reader as reader_module
 
 # A cache of no bytes makes the reader stream.
 CACHES = pytest.mark.parametrize("cache_bytes", [1e9, 0])
@@ -43,6 +44,21 @@ def test_order_depends_on_seed_and_epoch_alone_cached_or_not():
             order = epoch_ids(reader, seed=seed, epoch=epoch, batch_size=4)
             assert orders.setdefault((seed, epoch), order) == order
     assert len({str(order) for order in orders.values()}) == 3
+
+
+def test_the_order_of_a_large_split_does_not_depend_on_the_cache(monkeypatch):
+    monkeypatch.setattr(reader_module, "_SHUFFLE_BUFFER", 8)
+    orders = [
+        epoch_ids(
+            data.SplitReader(fake_split(20), 8, cache_bytes=cache_bytes),
+            seed=0,
+            epoch=0,
+            batch_size=4,
+        )
+        for cache_bytes in (1e9, 0)
+    ]
+    assert orders[0] == orders[1]
+    assert sorted(sum(orders[0], [])) == list(range(40))
 
 
 @CACHES
@@ -108,7 +124,7 @@ def test_resizing_is_close_to_an_independent_antialiased_resize():
     pixels[16:48, 8:40] = (200, 100, 50)
     split = fake_split(1)
     split = data.Split(
-        **(vars(split) | {"encoded": lambda: encoded_twice(pixels)})
+        **(vars(split) | {"sources": lambda: encoded_twice(pixels)})
     )
     batch = next(iter(data.SplitReader(split, 16).evaluation_batches(2)))
     expected = skimage.transform.resize(
@@ -123,7 +139,7 @@ def test_an_image_of_the_wanted_size_is_not_touched():
     pixels = np.random.default_rng(0).integers(0, 256, [8, 8, 3], np.uint8)
     split = fake_split(1)
     split = data.Split(
-        **(vars(split) | {"encoded": lambda: encoded_twice(pixels)})
+        **(vars(split) | {"sources": lambda: encoded_twice(pixels)})
     )
     batch = next(iter(data.SplitReader(split, 8).evaluation_batches(2)))
     np.testing.assert_array_equal(batch["image"][0], pixels)
@@ -133,7 +149,7 @@ def test_an_oblong_image_is_padded_not_cut():
     pixels = np.full([4, 16, 3], 80, np.uint8)
     split = fake_split(1)
     split = data.Split(
-        **(vars(split) | {"encoded": lambda: encoded_twice(pixels)})
+        **(vars(split) | {"sources": lambda: encoded_twice(pixels)})
     )
     batch = next(iter(data.SplitReader(split, 16).evaluation_batches(2)))
     image = batch["image"][0].numpy()

@@ -35,6 +35,14 @@ def test_class_folders_are_split_without_loss_or_overlap(class_folders):
         np.testing.assert_array_equal(split.labels, expected)
 
 
+def test_any_stretch_of_a_folder_is_a_random_sample(class_folders):
+    split = data.open_split(data.task(f"folder:{class_folders}"), "train")
+    halves = np.array_split(split.labels, 2)
+    # By chance: three standard errors of a share of 30 of 60.
+    for half in halves:
+        assert half.mean() == pytest.approx(split.labels.mean(), abs=0.2)
+
+
 def test_given_folders_are_kept_and_validation_is_taken_from_train(tmp_path):
     for split, count in [("train", 60), ("test", 5)]:
         for name in ("cat", "dog"):

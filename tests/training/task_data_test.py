@@ -17,6 +17,7 @@ KEY = training.TaskDataKey.of(
 def three_splits(monkeypatch):
     """Splits of patients of their own, in place of prepared data."""
     splits = {name: fake_split(10, name=name) for name in data.SPLIT_NAMES}
+    monkeypatch.setattr(data, "given_splits", lambda task, **_: tuple(splits))
     monkeypatch.setattr(
         data, "open_split", lambda task, name, **kwargs: splits[name]
     )

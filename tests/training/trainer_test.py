@@ -73,7 +73,8 @@ def test_runs_of_one_architecture_share_one_trace(
     for seed in (1, 2):
         config = dataclasses.replace(folder_config, seed=seed, num_steps=3)
         trainer.train(config, tmp_path / f"{seed}")
-    program = trainer.program(folder_config, num_outputs=2)
+    run_data = trainer.data(folder_config)
+    program = trainer.program(folder_config, run_data)
     assert program._train.experimental_get_tracing_count() == 1
     assert program._predict.experimental_get_tracing_count() == 1
 
@@ -202,7 +203,8 @@ def test_a_full_disk_leaves_no_half_written_weights(
             file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    staged = trainer.program(folder_config, num_outputs=2).staged
+    run_data = trainer.data(folder_config)
+    staged = trainer.program(folder_config, run_data).staged
     monkeypatch.setattr(staged.model, "save_weights", fill_the_disk)
     with pytest.raises(OSError, match="No space left.*Make space"):
         trainer.train(folder_config, tmp_path / "run")

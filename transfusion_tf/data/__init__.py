@@ -10,8 +10,9 @@ from transfusion_tf.data.augmentation import (
     NUM_DRAWS,
     augment,
 )
+from transfusion_tf.data.completion import complete
 from transfusion_tf.data.folds import deal, parse_fold
-from transfusion_tf.data.index import read_records, write_index
+from transfusion_tf.data.index import MANIFEST, read_records, write_index
 from transfusion_tf.data.label_policies import (
     BLANK_NAMES,
     POLICY_NAMES,
@@ -19,7 +20,12 @@ from transfusion_tf.data.label_policies import (
     count_states,
     describe_targets,
 )
-from transfusion_tf.data.opening import SPLIT_NAMES, open_split, open_task
+from transfusion_tf.data.opening import (
+    SPLIT_NAMES,
+    given_splits,
+    open_split,
+    open_task,
+)
 from transfusion_tf.data.preprocessing import (
     PREPROCESSING_NAMES,
     normalize,
@@ -37,6 +43,7 @@ __all__ = [
     "AUGMENTATION_NAMES",
     "BLANK_NAMES",
     "LabelPolicy",
+    "MANIFEST",
     "NUM_DRAWS",
     "PADDING_ID",
     "POLICY_NAMES",
@@ -48,10 +55,12 @@ __all__ = [
     "Task",
     "augment",
     "check_patients_disjoint",
+    "complete",
     "concatenate",
     "count_states",
     "deal",
     "describe_targets",
+    "given_splits",
     "normalize",
     "open_split",
     "open_task",

@@ -1,6 +1,7 @@
 """Splits of a directory of images, read as it is."""
 
 import concurrent.futures
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,24 +22,20 @@ def open_folder(task: tasks.Task, split: str) -> splits.Split:
     Raises:
         errors.DataError: If an image cannot be used, naming it.
     """
-    part = folders.read(task.folder or "").parts.splits.get(split, [])
+    found = folders.read(task.folder or "").parts.splits.get(split, [])
+    # By a hash, as prepared data: class after class would be learnt class
+    # after class.
+    part = sorted(found, key=items.place)
     _check_images(part)
     paths = [item.path for item in part]
-
-    def encoded() -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(paths).map(
-            tf.io.read_file,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-
     return splits.Split(
         name=split,
         image_ids=np.array([item.image_id for item in part]),
         patients=np.array([item.patient_id for item in part]),
         labels=np.array([item.values["label"] for item in part], np.int64),
         example_ids=np.arange(len(part)),
-        encoded=encoded,
+        sources=functools.partial(tf.data.Dataset.from_tensor_slices, paths),
+        encoded_image=tf.io.read_file,
         paths=tuple(epath.Path(path) for path in paths),
     )
 

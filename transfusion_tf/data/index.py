@@ -26,6 +26,7 @@ _IDS = ("image_id", "patient_id")
 _BATCH = 4096
 _HASH_BYTES = 1 << 22
 _RECORD_FRAME = 16  # Bytes around the data of a TFRecord: length and CRCs.
+_UNLABELLED = np.array(-1)  # As tfds marks the records of a secret test set.
 _MOST_VALUES = 64  # A feature of more numbers than this is no label.
 
 
@@ -60,6 +61,7 @@ class Index:
         label: Name of the label, if the data set has one.
         classes: Names of the label's classes, if it is of classes.
         label_names: Names of the label's places, if it is a vector.
+        labelled_splits: The splits in which any record has a label.
     """
 
     directory: epath.Path
@@ -70,6 +72,7 @@ class Index:
     label: str | None
     classes: tuple[str, ...] | None
     label_names: tuple[str, ...] | None
+    labelled_splits: tuple[str, ...]
 
     @property
     def paths(self) -> list[epath.Path]:
@@ -110,7 +113,7 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
             "it with file_format='tfrecord'."
         )
     image, label = _image_feature(info), _label_feature(info)
-    splits = {}
+    splits, labelled_splits = {}, []
     for name, split in info.splits.items():
         names = [os.path.basename(path) for path in split.filenames]
         lengths = zip(sorted(names), split.shard_lengths, strict=True)
@@ -126,6 +129,8 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
         }
         records.write_npz(_index_path(directory, name), **columns)
         splits[name] = [dataclasses.asdict(shard) for shard, _ in read]
+        if np.any(columns.get(label or "", _UNLABELLED) != _UNLABELLED):
+            labelled_splits.append(name)
     classes = label and getattr(info.features[label], "names", None)
     content = {
         "schema_version": records.SCHEMA_VERSION,
@@ -134,6 +139,7 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
         "classes": classes or None,
         "label_names": dict(info.metadata or {}).get("label_names"),
         "splits": splits,
+        "labelled_splits": labelled_splits,
     }
     records.write_json(directory / MANIFEST, content)
 
@@ -167,9 +173,8 @@ def open_index(
     if split is not None and split not in manifest["splits"]:
         raise ValueError(
             f"The data set has no split {split!r}. Received: "
-            f"{str(directory)!r} with {', '.join(manifest['splits'])}. It can "
-            "be scored on what it has (launch.evaluate --split=...), or be "
-            "dealt out anew (--fold=1/5), but not trained on as it is."
+            f"{str(directory)!r} with {', '.join(manifest['splits'])}. Use "
+            "one of these."
         )
     listed = [] if split is None else manifest["splits"][split]
     shards = tuple(Shard(**shard) for shard in listed)
@@ -187,6 +192,7 @@ def open_index(
         label=manifest["label"],
         classes=None if classes is None else tuple(classes),
         label_names=None if names is None else tuple(names),
+        labelled_splits=tuple(manifest["labelled_splits"]),
     )
 
 

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from transfusion_tf.data import folders, prepared, splits, tasks
+from transfusion_tf.data import folders as data_folders
+from transfusion_tf.data import prepared, splits, tasks
+from transfusion_tf.raw import folders
 
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -35,6 +37,32 @@ def open_task(
         return task
     classes, kind = prepared.classes_of(task, data_dir, dataset_config)
     return dataclasses.replace(task, classes=classes, kind=kind)
+
+
+def given_splits(
+    task: tasks.Task,
+    *,
+    data_dir: str | None = None,
+    dataset_config: str | None = None,
+) -> tuple[str, ...]:
+    """Lists the splits that a task's data come with.
+
+    Args:
+        task: What is learnt.
+        data_dir: Where `prepare_data` wrote; not used by `folder:` tasks.
+        dataset_config: Configuration of the data set, by default the task's.
+
+    Returns:
+        Those of `SPLIT_NAMES` that there are; splits of other names are no
+        part of a task.
+
+    Raises:
+        FileNotFoundError: If the data are not prepared.
+    """
+    if task.folder is not None:
+        return folders.split_names(task.folder)
+    names = prepared.split_names(task, data_dir, dataset_config)
+    return tuple(name for name in SPLIT_NAMES if name in names)
 
 
 def open_split(
@@ -68,7 +96,7 @@ def open_split(
             f"{', '.join(SPLIT_NAMES)}."
         )
     if task.folder is not None:
-        opened = folders.open_folder(task, split)
+        opened = data_folders.open_folder(task, split)
     else:
         opened = prepared.open_prepared(task, split, data_dir, dataset_config)
     if opened.labels.ndim == 1:

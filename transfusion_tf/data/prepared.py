@@ -47,11 +47,24 @@ def open_prepared(
         patients=_text(patients),
         labels=labels.astype(np.int64) if labels.ndim == 1 else labels,
         example_ids=np.arange(index.num_records),
-        encoded=functools.partial(_images_of_records, index),
+        sources=functools.partial(_records, index),
+        encoded_image=functools.partial(_image_of_record, index.image),
         columns=columns,
         paths=tuple(index.paths),
         source_sha256=index.sha256,
     )
+
+
+def split_names(
+    task: tasks.Task, data_dir: str | None, dataset_config: str | None
+) -> tuple[str, ...]:
+    """Lists the splits of a data set that hold labelled images.
+
+    Raises:
+        FileNotFoundError: If it is not prepared.
+    """
+    index = _open_index(task, None, data_dir, dataset_config)
+    return index.labelled_splits
 
 
 def classes_of(
@@ -119,17 +132,16 @@ def _text(values: np.ndarray) -> np.ndarray:
     )
 
 
-def _images_of_records(index: index_lib.Index) -> tf.data.Dataset:
-    spec = {index.image: tf.io.FixedLenFeature([], tf.string)}
-    paths = [str(path) for path in index.paths]
-    dataset = tf.data.TFRecordDataset(paths).map(
-        lambda record: tf.io.parse_single_example(record, spec)[index.image],
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+def _records(index: index_lib.Index) -> tf.data.Dataset:
+    dataset = tf.data.TFRecordDataset([str(path) for path in index.paths])
     return dataset.apply(
         tf.data.experimental.assert_cardinality(index.num_records)
     )
+
+
+def _image_of_record(feature: str, record: tf.Tensor) -> tf.Tensor:
+    spec = {feature: tf.io.FixedLenFeature([], tf.string)}
+    return tf.io.parse_single_example(record, spec)[feature]
 
 
 def prepared_directory(

@@ -1,8 +1,8 @@
 """Reads a split in batches, for training and for evaluation."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +13,16 @@ T = TypeVar("T")
 
 # The id of examples that only fill the last evaluation batch.
 PADDING_ID = -1
-_SHUFFLE_BUFFER = 10_000
+# The same whether or not images are kept, so that no order depends on it. Data
+# lie in the order of a hash, so a stretch of this length is a random sample.
+_SHUFFLE_BUFFER = 4096
 
 
 class SplitReader:
     """Decodes a split and deals it out in batches.
 
     A split whose decoded images fit into `cache_bytes` is decoded once and
-    kept in memory; a larger one is shuffled encoded and decoded as it goes.
+    kept in memory; a larger one is shuffled as it lies and decoded as it goes.
 
     A batch is a dictionary of `image` (uint8 `[batch, size, size, 3]`),
     `example_id` (int64 `[batch]`), what is to be learnt (`label`, int64
@@ -54,12 +56,22 @@ class SplitReader:
         self.image_size = image_size
         self._is_cached = split.num_examples * image_size**2 * 3 <= cache_bytes
         self._targets = {"label": split.labels} if targets is None else targets
+        place = np.full(int(split.example_ids[-1]) + 1, -1, np.int64)
+        place[split.example_ids] = np.arange(split.num_examples)
+        self._places = tf.constant(place)
+        self._columns = {
+            name: tf.constant(values) for name, values in self._targets.items()
+        }
         self._examples = self._start()
 
     def _start(self) -> tf.data.Dataset:
-        """The examples, decoded if they are to be kept in memory."""
-        encoded = _members(self.split, self._targets)
-        return self._decoded(encoded).cache() if self._is_cached else encoded
+        """Ids and sources, or, if they are to be kept, decoded examples."""
+        sources = self.split.sources().take(len(self._places)).enumerate()
+        if len(self._places) > self.split.num_examples:
+            sources = sources.filter(lambda k, _: self._places[k] >= 0)
+        if not self._is_cached:
+            return sources
+        return _mapped(sources, self._example).cache()
 
     def train_steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.
@@ -96,23 +108,21 @@ class SplitReader:
         """
         epoch_seed = _epoch_seed(seed, epoch)
 
-        def add_draws(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        def drawn_for(*parts: Any) -> dict[str, tf.Tensor]:
+            example = parts[0] if self._is_cached else self._example(*parts)
             draws = tf.random.stateless_uniform(
                 [augmentation.NUM_DRAWS],
                 seed=tf.stack([epoch_seed, example["example_id"]]),
             )
             return example | {"draws": draws}
 
-        buffer = self.split.num_examples
-        if not self._is_cached:
-            buffer = min(buffer, _SHUFFLE_BUFFER)
         examples = self._examples.shuffle(
-            buffer, seed=epoch_seed, reshuffle_each_iteration=False
+            min(self.split.num_examples, _SHUFFLE_BUFFER),
+            seed=epoch_seed,
+            reshuffle_each_iteration=False,
         ).skip(skip_steps * batch_size)
-        if not self._is_cached:
-            examples = self._decoded(examples)
         return (
-            examples.map(add_draws)
+            _mapped(examples, drawn_for)
             .batch(batch_size, drop_remainder=True)
             .prefetch(2)
         )
@@ -124,7 +134,7 @@ class SplitReader:
         """
         examples = self._examples
         if not self._is_cached:
-            examples = self._decoded(examples)
+            examples = _mapped(examples, self._example)
         num_missing = -self.split.num_examples % batch_size
         size = self.image_size
         padding = tf.data.Dataset.from_tensors(
@@ -164,46 +174,30 @@ class SplitReader:
             found = index.find_damage(list(self.split.paths))
             raise (found or error) from error
 
-    def _decoded(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        return examples.map(
-            self._decode,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-
-    def _decode(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _example(
+        self, example_id: tf.Tensor, source: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Decodes an image and puts what is to be learnt of it beside it."""
         image = tf.io.decode_image(
-            example["image"], channels=3, expand_animations=False
+            self.split.encoded_image(source),
+            channels=3,
+            expand_animations=False,
         )
         image.set_shape([None, None, 3])
-        return example | {"image": _resize(image, self.image_size)}
-
-
-def _members(
-    split: splits.Split, targets: Mapping[str, np.ndarray]
-) -> tf.data.Dataset:
-    """The split's encoded examples with targets and id, without the others."""
-    place = np.full(int(split.example_ids[-1]) + 1, -1, np.int64)
-    place[split.example_ids] = np.arange(split.num_examples)
-    places = tf.constant(place)
-    columns = {name: tf.constant(values) for name, values in targets.items()}
-
-    def describe(
-        example_id: tf.Tensor, image: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        row = places[example_id]
+        row = self._places[example_id]
         return {
-            "image": image,
+            "image": _resize(image, self.image_size),
             "example_id": example_id,
-            **{name: values[row] for name, values in columns.items()},
+            **{name: values[row] for name, values in self._columns.items()},
         }
 
-    return (
-        split.encoded()
-        .take(len(place))
-        .enumerate()
-        .filter(lambda example_id, _: places[example_id] >= 0)
-        .map(describe)
+
+def _mapped(
+    examples: tf.data.Dataset, function: Callable[..., Any]
+) -> tf.data.Dataset:
+    """Maps several at once, and keeps their order."""
+    return examples.map(
+        function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
 
 

@@ -1,4 +1,4 @@
-"""A split: who is in it, and its encoded images in a fixed order."""
+"""A split: who is in it, and where its images come from, in order."""
 
 import dataclasses
 import functools
@@ -23,14 +23,17 @@ class Split:
         patients: Patient of each image, str `[num_examples]`.
         labels: Class index of each image, int64 `[num_examples]`, or raw
             findings, int8 `[num_examples, num_findings]`.
-        example_ids: Place of each example in `encoded`, int64
+        example_ids: Place of each example in `sources`, int64
             `[num_examples]`, ascending; 0, 1, 2, ... unless the split is a
-            part of what `encoded` gives.
-        encoded: Makes a `tf.data.Dataset` of encoded images (scalar strings);
-            an image's place in it is its example id.
+            part of what `sources` gives.
+        sources: Makes a `tf.data.Dataset` of scalar strings, one an example:
+            what `encoded_image` takes. An example's place in it is its id.
+        encoded_image: Makes the bytes of an image file of one of them: the
+            feature of a record, the content of a path. By default they are
+            these bytes.
         columns: Further features of each image by name, `[num_examples]`.
         left_out: What was left out on opening, in words, to how many.
-        paths: The files that `encoded` reads.
+        paths: The files that `sources` reads.
         source_sha256: Hash of these files, where it is known.
     """
 
@@ -39,7 +42,8 @@ class Split:
     patients: np.ndarray
     labels: np.ndarray
     example_ids: np.ndarray
-    encoded: Callable[[], tf.data.Dataset]
+    sources: Callable[[], tf.data.Dataset]
+    encoded_image: Callable[[tf.Tensor], tf.Tensor] = tf.identity
     columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     paths: tuple[epath.Path, ...] = ()
@@ -117,7 +121,7 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
     """Puts splits behind one another; example ids count on.
 
     Args:
-        splits: At least one.
+        splits: At least one, of one data set.
         name: Name of the result.
 
     Returns:
@@ -127,10 +131,10 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
     starts = np.cumsum([0, *sizes[:-1]])
     digests = [split.source_sha256 for split in splits]
 
-    def encoded() -> tf.data.Dataset:
-        dataset = splits[0].encoded()
+    def sources() -> tf.data.Dataset:
+        dataset = splits[0].sources()
         for split in splits[1:]:
-            dataset = dataset.concatenate(split.encoded())
+            dataset = dataset.concatenate(split.sources())
         return dataset
 
     def joined(field: str) -> np.ndarray:
@@ -151,7 +155,8 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
                 for s, start in zip(splits, starts, strict=True)
             ]
         ),
-        encoded=encoded,
+        sources=sources,
+        encoded_image=splits[0].encoded_image,
         columns={
             column: np.concatenate([split.columns[column] for split in splits])
             for column in splits[0].columns
@@ -165,7 +170,7 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
 
 
 def _size_of_source(split: Split) -> int:
-    return int(split.encoded().cardinality())
+    return int(split.sources().cardinality())
 
 
 def _image_of(patient: str, split: Split) -> str:

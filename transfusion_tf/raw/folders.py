@@ -120,6 +120,24 @@ def read(root: epath.PathLike) -> Folder:
     return Folder(items.Parts(splits, rule, None), classes)
 
 
+def split_names(root: epath.PathLike) -> tuple[str, ...]:
+    """Tells which splits `read` will give; no image is looked at.
+
+    Args:
+        root: The directory.
+    """
+    root = epath.Path(root)
+    if (root / LABELS).exists():
+        table = tables.read_table(root / LABELS, columns=["path", "label"])
+        if "split" not in table.header:
+            return SPLITS
+        named = {row["split"] for row in table.rows}
+        return tuple(name for name in SPLITS if name in named)
+    if (root / "train").is_dir() and not (root / "test").is_dir():
+        return ("train", "validation")
+    return SPLITS
+
+
 def _class_folders(
     root: epath.Path, home: epath.Path, classes: tuple[str, ...]
 ) -> list[items.Item]:

@@ -16,7 +16,7 @@ def score_run(
     *,
     split: str,
     **other_data: Any,
-) -> tuple[evaluation.Predictions, dict[str, float]]:
+) -> tuple[evaluation.Predictions, dict[str, Any]]:
     """Loads a run's last weights and scores a split with them.
 
     Args:

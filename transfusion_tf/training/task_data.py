@@ -71,7 +71,6 @@ class TaskData:
                 f"{self.task.kind}. Leave out --label_policy, --blank and "
                 "--view."
             )
-        self._opened: dict[str, data.Split] = {}
         self._readers: dict[str, data.SplitReader] = {}
 
     @property
@@ -136,24 +135,43 @@ class TaskData:
         )
 
     def _split(self, name: str) -> data.Split:
-        if self.key.fold is None:
-            return self._open(name)
-        return self._folds[name]
+        splits, _ = self._splits
+        if name not in splits:
+            raise ValueError(
+                f"The data of {self.key.task} have no split {name!r}. "
+                f"Received: data with {', '.join(splits)}. They can be scored "
+                "on what they have (launch.evaluate --split=...), but not be "
+                "trained on."
+            )
+        return splits[name]
 
     @functools.cached_property
-    def _folds(self) -> dict[str, data.Split]:
-        whole = data.concatenate(
-            [self._open("train"), self._open("validation")], "all"
+    def _splits(self) -> tuple[dict[str, data.Split], str]:
+        """The splits, and in words where they come from."""
+        names = data.given_splits(
+            self.task,
+            data_dir=self.key.data_dir,
+            dataset_config=self.key.dataset_config,
         )
-        parts = data.deal(whole, str(self.key.fold))
-        return {part.name: part for part in parts}
+        given = {name: self._open(name) for name in names}
+        if self.key.fold is None:
+            return data.complete(given)
+        parts = [given[n] for n in ("train", "validation") if n in given]
+        if not parts:
+            raise ValueError(
+                "There is nothing to cross-validate on: the data have neither "
+                f"train nor validation. Received: task={self.key.task!r} with "
+                f"{', '.join(names)}, fold={self.key.fold!r}. Leave out "
+                "--fold."
+            )
+        dealt = data.deal(data.concatenate(parts, "all"), self.key.fold)
+        rule = (
+            f"Fold {self.key.fold} of the patients of train and validation is "
+            "tested, the next one validated on."
+        )
+        return {part.name: part for part in dealt}, rule
 
     def _open(self, name: str) -> data.Split:
-        if name not in self._opened:
-            self._opened[name] = self._open_anew(name)
-        return self._opened[name]
-
-    def _open_anew(self, name: str) -> data.Split:
         split = data.open_split(
             self.task,
             name,
@@ -162,6 +180,12 @@ class TaskData:
         )
         if self.key.view in (None, "all"):
             return split
+        if "view" not in split.columns:
+            raise ValueError(
+                "The data do not tell frontal from lateral views. Received: "
+                f"task={self.key.task!r}, view={self.key.view!r}. Leave out "
+                "--view."
+            )
         place = config_lib.VIEW_NAMES.index(str(self.key.view)) - 1
         is_kept = split.columns["view"] == place
         return split.leave_out(is_kept, f"not {self.key.view}")
@@ -179,7 +203,7 @@ class TaskData:
     def summary(self) -> dict[str, Any]:
         """Counts and hashes of the splits, as `config.json` holds them."""
         readers = [self.reader(name) for name in data.SPLIT_NAMES]
-        summary: dict[str, Any] = {
+        summary: dict[str, Any] = {"rule": self._splits[1]} | {
             reader.split.name: self._describe(reader.split)
             for reader in readers
         }
@@ -192,6 +216,49 @@ class TaskData:
             summary["blank"] = self.policy.blank
             summary["view"] = self.key.view or "all"
         return summary
+
+    def describe(self) -> str:
+        """Says what is read: splits, labels, policy, and what is left out.
+
+        Returns:
+            A few lines of text, of what `summary` records.
+        """
+        summary = self.summary()
+        lines = [f"Data: {self.task.name}. {summary['rule']}"]
+        if self.policy is not None:
+            lines.append(
+                f"Label policy: {self.policy.name}, blank={self.policy.blank}; "
+                f"views: {summary['view']}."
+            )
+        for name in data.SPLIT_NAMES:
+            part = summary[name]
+            left_out = "".join(
+                f"; left out: {count} {reason}"
+                for reason, count in part.get("left_out", {}).items()
+            )
+            lines.append(
+                f"  {name}: {part['num_examples']} images of "
+                f"{part['num_patients']} patients{left_out}"
+            )
+            lines += self._describe_labels(part)
+        return "\n".join(lines)
+
+    def _describe_labels(self, part: dict[str, Any]) -> list[str]:
+        counts = part["label_counts"]
+        if self.policy is None:
+            named = zip(self.task.classes, counts, strict=False)
+            return ["    " + ", ".join(f"{n} {c}" for n, c in named if c)]
+        lines = []
+        for finding, states in counts.items():
+            text = ", ".join(f"{state} {n}" for state, n in states.items())
+            learnt = part.get("targets", {}).get(finding)
+            if learnt:
+                text += (
+                    f"; {learnt['num_learnt']} learnt, mean target "
+                    f"{learnt['mean_target']:.3f}"
+                )
+            lines.append(f"    {finding}: {text}")
+        return lines
 
     def _describe(self, split: data.Split) -> dict[str, Any]:
         summary = split.summary()
