@@ -16,6 +16,7 @@ _PUBLIC = {
     "prepare": "preparation",
     "prepared_builder": "preparation",
     "split_report": "preparation",
+    "train_command": "preparation",
 }
 __all__ = list(_PUBLIC)  # noqa: PLE0605
 

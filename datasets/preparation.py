@@ -96,6 +96,8 @@ def prepare(
         return _index_foreign(name, data_dir)
     builder = prepared_builder(name, data_dir=data_dir)
     if builder.is_prepared():
+        if not (builder.data_path / data.MANIFEST).exists():
+            data.write_index(builder.info, builder.data_path)
         return builder
     _check_writable(epath.Path(data_dir))
     root = _manual_root(builder, manual_dir)
@@ -234,11 +236,14 @@ def is_prepared(name: str, *, data_dir: epath.PathLike) -> bool:
         data_dir: See `prepare`.
 
     Returns:
-        True if the data set can be read.
+        True if the data set can be read; of a data set of tfds always False:
+        its index is made anew, in case its files are others by now.
 
     Raises:
         errors.DatasetNameError: If the name is unknown.
     """
+    if name.startswith(FOREIGN):
+        return False
     return bool(prepared_builder(name, data_dir=data_dir).is_prepared())
 
 
@@ -318,11 +323,14 @@ def split_report(builder: tfds.core.DatasetBuilder) -> Mapping[str, Any]:
         builder: A builder whose data are prepared.
 
     Returns:
-        `{"rule", "salt", "splits"}`, see `reports.describe`.
+        `{"rule", "salt", "splits"}`, see `reports.describe`; of a data set
+        of tfds, which names no patients, the numbers of images alone.
 
     Raises:
         errors.DataError: If the data carry no report.
     """
+    if not builder.name.startswith("transfusion_"):
+        return _foreign_report(builder)
     metadata = builder.info.metadata
     if not metadata or "split_report" not in metadata:
         raise errors.DataError(
@@ -332,3 +340,47 @@ def split_report(builder: tfds.core.DatasetBuilder) -> Mapping[str, Any]:
             f"launch.prepare_data --dataset={builder.name}."
         )
     return dict(metadata["split_report"])
+
+
+def _foreign_report(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+    return {
+        "rule": "The data set's own splits.",
+        "salt": None,
+        "splits": {
+            name: {
+                "num_images": split.num_examples,
+                "label_counts": {},
+                "notes": {},
+            }
+            for name, split in builder.info.splits.items()
+        },
+    }
+
+
+def train_command(builder: tfds.core.DatasetBuilder) -> str:
+    """Says how to train on a prepared data set.
+
+    Args:
+        builder: A builder whose data are prepared.
+
+    Returns:
+        A command that lacks `--data_dir`.
+
+    Example:
+    >>> name = "transfusion_synthetic_fundus/n64"
+    >>> train_command(prepared_builder(name, data_dir="tfds"))
+    'python -m launch.train --task=synthetic_fundus_referable \
+--dataset_config=n64 --image_size=64'
+    """
+    config = builder.builder_config
+    tasks = [data.task(name) for name in data.TASK_NAMES]
+    names = [task.name for task in tasks if task.dataset == builder.name]
+    command = "python -m launch.train --task="
+    if names:
+        command += f"{names[0]} --dataset_config={config.name}"
+    else:
+        command += f"tfds:{builder.name}" + (
+            f"/{config.name}" if config else ""
+        )
+    size = getattr(config, "image_size", None)
+    return command if size is None else f"{command} --image_size={size}"

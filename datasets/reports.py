@@ -81,8 +81,12 @@ def format_split_report(report: Mapping[str, Any]) -> str:
     """
     splits = report["splits"]
     rows = [
-        ("images", [part["num_images"] for part in splits.values()]),
-        ("patients", [part["num_patients"] for part in splits.values()]),
+        (title, [part[key] for part in splits.values()])
+        for title, key in (
+            ("images", "num_images"),
+            ("patients", "num_patients"),
+        )
+        if all(key in part for part in splits.values())
     ]
     rows += [
         (

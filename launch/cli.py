@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 from absl import app, flags, logging
 
+import transfusion_datasets
+from transfusion_tf import data, training
+
 T = TypeVar("T")
 
 # What a user can mend; anything else is a defect and shows its traceback.
@@ -89,6 +92,22 @@ def config_from_flags(
                 value = tuple(int(item) for item in value)
             values[field.name] = value
     return config_class(**values)
+
+
+def prepare_synthetic_data(config: training.TrainConfig) -> None:
+    """Draws an embedded data set where it is missing; others are asked for.
+
+    Args:
+        config: Its task may read a data set that needs no raw files.
+    """
+    task = data.task(config.task)
+    is_embedded = task.dataset.startswith("transfusion_synthetic")
+    if not is_embedded or not config.data_dir:
+        return
+    name = f"{task.dataset}/{config.dataset_config or task.dataset_config}"
+    if not transfusion_datasets.is_prepared(name, data_dir=config.data_dir):
+        print(f"Preparing {name} in {config.data_dir} ...")
+        transfusion_datasets.prepare(name, data_dir=config.data_dir)
 
 
 def _flag_kind(hint: Any, metadata: Any) -> Callable[..., Any]:

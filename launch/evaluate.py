@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
         f"{run.path.name}, {_SPLIT.value}: {predictions.num_examples} images "
         f"of {predictions.num_patients} patients"
     )
-    for name in scores:
+    for name in (n for n in scores if n != "findings"):
         interval = evaluation.patient_interval(predictions, name)
         print(f"  {name:17}  {interval} (95 % interval over patients)")
     if _OUTPUT.value:

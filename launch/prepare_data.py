@@ -1,7 +1,5 @@
 r"""Prepares a data set: raw files in, records of a fixed form out, once.
 
-python -m launch.prepare_data --dataset=transfusion_synthetic_fundus/n64 \
-    --data_dir=data
 python -m launch.prepare_data --dataset=transfusion_eyepacs/circle299 \
     --manual_dir=raw/eyepacs --data_dir=data
 python -m launch.prepare_data --dataset=transfusion_eyepacs/circle299 \
@@ -11,27 +9,20 @@ python -m launch.prepare_data --dataset=transfusion_eyepacs/circle299 \
 import sys
 from collections.abc import Sequence
 
-import tensorflow_datasets as tfds
-from absl import flags, logging
+from absl import flags
 
 import transfusion_datasets
 from launch import cli, progress_bar
-from transfusion_tf import data
 
 _DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    "Data set, or data set and configuration, for example "
-    "transfusion_synthetic_fundus/n64, or transfusion_eyepacs/circle299, in "
-    "which the field of view has a diameter of 299 pixels. tfds:NAME for one "
-    "that tfds itself prepared in --data_dir.",
+    "Data set and configuration, for example transfusion_eyepacs/circle299, "
+    "fields of view of 299 pixels. tfds:NAME for what tfds itself prepared.",
     required=True,
 )
 _MANUAL_DIR = flags.DEFINE_string(
-    "manual_dir",
-    None,
-    "Directory of raw files, for data sets that must be fetched by hand; its "
-    "layout is described in the data set's README.",
+    "manual_dir", None, "Directory of raw files; see the data set's README."
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Directory of prepared data sets; not with --check."
@@ -45,8 +36,8 @@ _ON_BAD = flags.DEFINE_enum(
     "on_bad",
     "raise",
     ["raise", "skip"],
-    "At an unusable example: raise stops, skip leaves it out and lists it in "
-    "rejected.jsonl, up to --max_bad.",
+    "At an unusable example: stop, or leave it out, up to --max_bad times, and "
+    "list it in rejected.jsonl.",
 )
 _MAX_BAD = flags.DEFINE_integer(
     "max_bad", None, "With --on_bad=skip, the most examples to leave out."
@@ -69,8 +60,6 @@ def main(argv: Sequence[str]) -> None:
         ValueError: If a flag or the raw files are wrong.
     """
     del argv  # cli.run refuses leftovers.
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)  # tfds tells much at length.
     if _CHECK.value:
         _check()
     else:
@@ -97,10 +86,7 @@ def _prepare() -> None:
             "Where to put the prepared data? Received: no --data_dir. Use "
             "--data_dir=DIR, or --check to look at the raw files only."
         )
-    is_foreign = name.startswith("tfds:")
-    if not is_foreign and transfusion_datasets.is_prepared(
-        name, data_dir=data_dir
-    ):
+    if transfusion_datasets.is_prepared(name, data_dir=data_dir):
         print(f"{name} is already prepared in {data_dir}.")
     with progress_bar.ProgressBar("image") as progress:
         builder = transfusion_datasets.prepare(
@@ -113,25 +99,10 @@ def _prepare() -> None:
             progress=progress,
         )
     print(f"\n{builder.info.full_name} in {builder.data_path}\n")
-    if is_foreign:
-        print(f"Next: python -m launch.train --task={name} ...")
-        return
     report = transfusion_datasets.split_report(builder)
     print(transfusion_datasets.format_split_report(report))
-    print(f"\nNext: {_next_command(builder)} --data_dir={data_dir}")
-
-
-def _next_command(builder: tfds.core.DatasetBuilder) -> str:
-    """Says how to train on the data set."""
-    tasks = [data.task(name) for name in data.TASK_NAMES]
-    names = [task.name for task in tasks if task.dataset == builder.name]
-    config = builder.builder_config
-    command = (
-        f"python -m launch.train --task={[*names, f'tfds:{builder.name}'][0]} "
-        f"--dataset_config={config.name}"
-    )
-    size = getattr(config, "image_size", None)
-    return command if size is None else f"{command} --image_size={size}"
+    command = transfusion_datasets.train_command(builder)
+    print(f"\nNext: {command} --data_dir={data_dir}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epath
 
-import transfusion_datasets
 from launch import cli, progress_bar
-from transfusion_tf import analysis, data, studies, training
+from transfusion_tf import analysis, studies, training
 
 _STUDY_DIR = flags.DEFINE_string(
     "study_dir", None, "Where the study is recorded.", required=True
@@ -56,13 +55,14 @@ def main(argv: Sequence[str]) -> None:
             print(f"{status:8} {name}")
         return
     training.prepare_runtime(study.config.base.num_threads)
-    _prepare_synthetic_data(study.config.base)
+    cli.prepare_synthetic_data(study.config.base)
     request = training.StopRequest()
     with (
         training.stop_on_signals(request),
         progress_bar.ProgressBar() as progress,
     ):
         trainer = training.Trainer(progress=progress, stop_request=request)
+        print(trainer.data(study.config.runs()[0]).describe())
         if _PLAN.value:
             print(studies.plan_study(study, trainer))
             return
@@ -86,20 +86,6 @@ def _study_from_flags() -> studies.Study:
         num_folds=_NUM_FOLDS.value,
     )
     return studies.Study(config, epath.Path(_STUDY_DIR.value))
-
-
-def _prepare_synthetic_data(base: training.TrainConfig) -> None:
-    """Makes the embedded data set where it is missing; others are asked for."""
-    task = data.task(base.task)
-    if (
-        not task.dataset.startswith("transfusion_synthetic")
-        or not base.data_dir
-    ):
-        return
-    name = f"{task.dataset}/{base.dataset_config or task.dataset_config}"
-    if not transfusion_datasets.is_prepared(name, data_dir=base.data_dir):
-        print(f"Preparing {name} in {base.data_dir} ...")
-        transfusion_datasets.prepare(name, data_dir=base.data_dir)
 
 
 def _command() -> str:

@@ -24,14 +24,18 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config = cli.config_from_flags(training.TrainConfig)
     training.prepare_runtime(config.num_threads)
+    cli.prepare_synthetic_data(config)
     request = training.StopRequest()
     with (
         training.stop_on_signals(request),
         progress_bar.ProgressBar() as progress,
     ):
         trainer = training.Trainer(progress=progress, stop_request=request)
-        reader = trainer.data(config).train
-        steps_per_epoch = reader.train_steps_per_epoch(config.batch_size)
+        run_data = trainer.data(config)
+        print(run_data.describe())
+        steps_per_epoch = run_data.train.train_steps_per_epoch(
+            config.batch_size
+        )
         progress.start(training.num_steps_of(config, steps_per_epoch))
         result = trainer.train(config, _RUN_DIR.value)
     print(json.dumps(result, indent=1))

@@ -65,9 +65,11 @@ def test_every_flag_of_every_command_exists(module):
 
 
 def required_of(module: str, given: list[str]) -> list[str]:
-    if module != "launch.study" or any("study_dir" in flag for flag in given):
+    required = {"launch.study": "study_dir", "launch.evaluate": "run_dir"}
+    name = required.get(module)
+    if name is None or any(name in flag for flag in given):
         return []
-    return ["--study_dir=DIR"]
+    return [f"--{name}=DIR"]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.parent.name)

@@ -44,7 +44,9 @@ def test_a_run_told_to_stop_saves_and_the_same_command_goes_on(
         process = running.run("train", *flags_of(run_dir, class_folders))
         assert process.returncode == 0, process.stderr[-3000:]
     assert_same_run(stopped, undisturbed)
-    printed = process.stdout[: process.stdout.index("Records:")]
+    told, _, printed = process.stdout.partition("\n{")
+    assert "train: 54 images of 54 patients" in told
+    printed = "{" + printed[: printed.index("Records:")]
     assert json.loads(printed) == records.read_json(undisturbed / "result.json")
 
 
