@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transfusion_tf.raw import items
+from transfusion_tf.raw import findings, items
 
+_STATES = tuple(findings.STATES)
 LabelCounts = dict[str, dict[str, int]]
 
 
@@ -72,16 +73,16 @@ def format_split_report(report: Mapping[str, Any]) -> str:
     >>> counts = count_classes(eyes, "grade", ["none", "mild"])
     >>> report = {"rule": "All.", "splits": {"train": describe(eyes, counts)}}
     >>> print(format_split_report(report))
-                    train
-    images              1
-    patients            1
-    grade: none         0
-    grade: mild         1
+                         train
+    images                   1
+    patients                 1
+    grade: none              0
+    grade: mild              1
     Rule: All.
     """
     splits = report["splits"]
     rows = [
-        (title, [part[key] for part in splits.values()])
+        (title, [f"{part[key]:,}" for part in splits.values()])
         for title, key in (
             ("images", "num_images"),
             ("patients", "num_patients"),
@@ -89,21 +90,18 @@ def format_split_report(report: Mapping[str, Any]) -> str:
         if all(key in part for part in splits.values())
     ]
     rows += [
-        (
-            title,
-            [
-                part["label_counts"][label].get(name, 0)
-                for part in splits.values()
-            ],
-        )
-        for title, label, name in _label_rows(splits)
+        (title, [_count(part, label, names) for part in splits.values()])
+        for title, label, names in _label_rows(splits)
     ]
+    rows.insert(0, ("", list(splits)))
     width = max(14, *(len(title) for title, _ in rows))
-    lines = [" " * width + "".join(f"{name:>12}" for name in splits).rstrip()]
-    lines += [
-        title.ljust(width) + "".join(f"{count:>12,}" for count in counts)
-        for title, counts in rows
+    column = max(12, *(len(cell) + 2 for _, cells in rows for cell in cells))
+    lines = [
+        title.ljust(width) + "".join(f"{cell:>{column}}" for cell in cells)
+        for title, cells in rows
     ]
+    if any(names == _STATES for _, _, names in _label_rows(splits)):
+        lines.append(f"Of a finding: {'/'.join(_STATES)}.")
     lines.append(f"Rule: {report['rule']}")
     lines += [
         f"{note.capitalize()}: {count} of {part['num_images']} {name} images."
@@ -119,12 +117,22 @@ def format_split_report(report: Mapping[str, Any]) -> str:
 
 def _label_rows(
     splits: Mapping[str, Mapping[str, Any]],
-) -> list[tuple[str, str, str]]:
-    """Titles of the label rows, in order of first appearance."""
-    rows = {
-        (f"{label}: {name}", label, name): None
-        for part in splits.values()
-        for label, counts in part["label_counts"].items()
-        for name in counts
-    }
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Title, label and classes of each row, in order of first appearance.
+
+    The states of a finding share a row; of other labels a class has one.
+    """
+    rows: dict[tuple[str, str, tuple[str, ...]], None] = {}
+    for part in splits.values():
+        for label, counts in part["label_counts"].items():
+            if tuple(counts) == _STATES:
+                rows[(label, label, _STATES)] = None
+                continue
+            for name in counts:
+                rows[(f"{label}: {name}", label, (name,))] = None
     return list(rows)
+
+
+def _count(part: Mapping[str, Any], label: str, names: tuple[str, ...]) -> str:
+    counts = part["label_counts"].get(label, {})
+    return "/".join(f"{counts.get(name, 0):,}" for name in names)

@@ -27,7 +27,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 "Flags begin with two dashes. Received: "
                 f"{' '.join(argv[1:])!r}. See --help."
             )
-        if flags.FLAGS["verbosity"].using_default_value:
+        if not flags.FLAGS["verbosity"].present:
             # Libraries' news would tear the progress bar apart.
             logging.set_verbosity(logging.ERROR)
         try:

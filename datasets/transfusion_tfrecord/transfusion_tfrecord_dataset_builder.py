@@ -16,10 +16,9 @@ from transfusion_datasets import (
     reports,
 )
 from transfusion_datasets.transfusion_tfrecord import layout
-from transfusion_tf.raw import images, items
+from transfusion_tf.raw import findings, images, items
 
 _NO_CLASSES = ("not of one class",)
-_STATES = {"positive": 1, "negative": 0, "uncertain": -1, "unmentioned": -2}
 
 
 class Builder(builder.PreparedBuilder):
@@ -70,10 +69,4 @@ class Builder(builder.PreparedBuilder):
             classes = self.info.features["label"].names
             return reports.count_classes(part, "label", classes)
         labels = np.array([item.values["labels"] for item in part])
-        return {
-            name: {
-                state: int((labels[:, place] == value).sum())
-                for state, value in _STATES.items()
-            }
-            for place, name in enumerate(names)
-        }
+        return findings.count_states(labels, names)

@@ -17,7 +17,6 @@ from transfusion_tf.data.label_policies import (
     BLANK_NAMES,
     POLICY_NAMES,
     LabelPolicy,
-    count_states,
     describe_targets,
 )
 from transfusion_tf.data.opening import (
@@ -57,7 +56,6 @@ __all__ = [
     "check_patients_disjoint",
     "complete",
     "concatenate",
-    "count_states",
     "deal",
     "describe_targets",
     "given_splits",

@@ -43,7 +43,7 @@ def complete(
     ...                      np.arange(100), None)
     >>> parts, rule = complete({"train": train})
     >>> {name: part.num_examples for name, part in parts.items()}
-    {'train': 74, 'validation': 14, 'test': 12}
+    {'train': 76, 'validation': 15, 'test': 9}
     """
     names = set(given)
     if "train" not in names or names == {"train", "validation", "test"}:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import scipy.special
 
+from transfusion_tf.raw import findings as findings_lib
+
 POLICY_NAMES = (
     "u_ignore",
     "u_zeros",
@@ -28,8 +30,6 @@ POLICY_NAMES = (
 BLANK_NAMES = ("zero", "mask")
 DEFAULT_POLICY, DEFAULT_BLANK = "u_zeros", "zero"
 UNKNOWN = -1  # A label that is not scored.
-_UNCERTAIN, _UNMENTIONED = -1, -2
-_STATES = {"positive": 1, "negative": 0, "uncertain": -1, "unmentioned": -2}
 # Findings whose uncertain mentions mean "rather yes" (Irvin et al., Table 3).
 _MIXED_ONES = ("Atelectasis", "Edema")
 _SMOOTH_ONES, _SMOOTH_ZEROS = (0.55, 0.85), (0.0, 0.3)
@@ -104,8 +104,10 @@ class LabelPolicy:
             int64, same shape: 0, 1, or `UNKNOWN`.
         """
         labels = raw.astype(np.int64)
-        labels[raw == _UNMENTIONED] = 0 if self.blank == "zero" else UNKNOWN
-        labels[raw == _UNCERTAIN] = UNKNOWN
+        labels[raw == findings_lib.UNMENTIONED] = (
+            0 if self.blank == "zero" else UNKNOWN
+        )
+        labels[raw == findings_lib.UNCERTAIN] = UNKNOWN
         return labels
 
     def training_targets(
@@ -128,7 +130,10 @@ class LabelPolicy:
             u_multiclass, `target` is int64: 0 negative, 1 positive, 2
             uncertain.
         """
-        is_uncertain, is_blank = raw == _UNCERTAIN, raw == _UNMENTIONED
+        is_uncertain, is_blank = (
+            raw == findings_lib.UNCERTAIN,
+            raw == findings_lib.UNMENTIONED,
+        )
         weight = np.ones(raw.shape, np.float32)
         if self.blank == "mask":
             weight[is_blank] = 0.0
@@ -178,32 +183,6 @@ class LabelPolicy:
             return scipy.special.expit(logits)
         of_finding = logits.reshape(len(logits), -1, _CLASSES)
         return scipy.special.expit(of_finding[..., 1] - of_finding[..., 0])
-
-
-def count_states(
-    raw: np.ndarray, findings: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Counts the raw labels.
-
-    Args:
-        raw: int8 `[num_examples, num_findings]`.
-        findings: Names of the findings.
-
-    Returns:
-        Finding to "positive", "negative", "uncertain" and "unmentioned" to
-        number of images.
-
-    Example:
-    >>> count_states(np.array([[1], [-2]]), ["Edema"])["Edema"]["positive"]
-    1
-    """
-    return {
-        name: {
-            state: int((raw[:, place] == value).sum())
-            for state, value in _STATES.items()
-        }
-        for place, name in enumerate(findings)
-    }
 
 
 def describe_targets(
