@@ -54,9 +54,19 @@ def main(argv: Sequence[str]) -> None:
         f"{run.path.name}, {_SPLIT.value}: {predictions.num_examples} images "
         f"of {predictions.num_patients} patients"
     )
-    for name in (n for n in scores if n != "findings"):
+    findings = scores.pop("findings", {})
+    for name in scores:
         interval = evaluation.patient_interval(predictions, name)
         print(f"  {name:17}  {interval} (95 % interval over patients)")
+    for place, (name, counts) in enumerate(findings.items()):
+        of_finding = "AUC undefined"
+        if counts["auc"] is not None:
+            alone = predictions.finding(place)
+            of_finding = f"AUC {evaluation.patient_interval(alone)}"
+        print(
+            f"  {name:17}  {of_finding}; {counts['num_positives']} positive, "
+            f"{counts['num_negatives']} negative"
+        )
     if _OUTPUT.value:
         records.write_npz(_OUTPUT.value, **predictions.to_arrays())
         print(f"Predictions: {_OUTPUT.value}")

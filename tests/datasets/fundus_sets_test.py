@@ -283,7 +283,7 @@ def test_ungradable_images_are_left_out_of_tasks_and_counted(
     }
     split = data.open_split(task, "test", **arguments)
     assert split.num_examples == 3
-    assert split.summary()["left_out"] == {"without a label": 1}
+    assert split.left_out == {"without a label": 1}
     reader = data.SplitReader(split, 48)
     (batch,) = reader.evaluation_batches(3).as_numpy_iterator()
     np.testing.assert_array_equal(batch["label"], split.labels)

@@ -109,8 +109,6 @@ class Split:
         }
         if self.labels.ndim == 1:
             summary["label_counts"] = np.bincount(self.labels).tolist()
-        if self.left_out:
-            summary["left_out"] = dict(self.left_out)
         summary["sha256"] = self.sha256
         if self.source_sha256 is not None:
             summary["source_sha256"] = self.source_sha256
@@ -140,10 +138,6 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
     def joined(field: str) -> np.ndarray:
         return np.concatenate([getattr(split, field) for split in splits])
 
-    left_out: dict[str, int] = {}
-    for split in splits:
-        for reason, count in split.left_out.items():
-            left_out[reason] = left_out.get(reason, 0) + count
     return Split(
         name=name,
         image_ids=joined("image_ids"),
@@ -161,7 +155,6 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
             column: np.concatenate([split.columns[column] for split in splits])
             for column in splits[0].columns
         },
-        left_out=left_out,
         paths=tuple(path for split in splits for path in split.paths),
         source_sha256=None
         if None in digests

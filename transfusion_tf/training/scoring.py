@@ -38,9 +38,11 @@ def score_run(
     run = records.RunDirectory(run_path)
     step = run.result()["num_steps"]
     record = run.config()
-    config = dataclasses.replace(
-        config_lib.TrainConfig.from_record(record["config"]), **other_data
-    )
+    config = config_lib.TrainConfig.from_record(record["config"])
+    if other_data.get("task", config.task) != config.task:
+        # A fold is one of the run's own patients.
+        other_data = {"fold": None, "num_train_examples": None} | other_data
+    config = dataclasses.replace(config, **other_data)
     run_data = trainer.data(config)
     if run_data.num_outputs != record["num_outputs"]:
         raise ValueError(

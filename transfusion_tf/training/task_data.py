@@ -140,21 +140,28 @@ class TaskData:
         if name not in splits:
             raise ValueError(
                 f"The data of {self.key.task} have no split {name!r}. "
-                f"Received: data with {', '.join(splits)}. They can be scored "
-                "on what they have (launch.evaluate --split=...), but not be "
-                "trained on."
+                f"Received: data with {', '.join(splits) or 'none'}, "
+                f"view={self.key.view!r}. They can be scored on what they "
+                "have (launch.evaluate --split=...), but not be trained on."
             )
         return splits[name]
 
     @functools.cached_property
-    def _splits(self) -> tuple[dict[str, data.Split], str]:
-        """The splits, and in words where they come from."""
+    def _given(self) -> dict[str, data.Split]:
+        """The splits that the data come with, less what is left out."""
         names = data.given_splits(
             self.task,
             data_dir=self.key.data_dir,
             dataset_config=self.key.dataset_config,
         )
-        given = {name: self._open(name) for name in names}
+        return {name: self._open(name) for name in names}
+
+    @functools.cached_property
+    def _splits(self) -> tuple[dict[str, data.Split], str]:
+        """The splits, and in words where they come from."""
+        given = {
+            n: part for n, part in self._given.items() if part.num_examples
+        }
         if self.key.fold is None:
             return data.complete(given)
         parts = [given[n] for n in ("train", "validation") if n in given]
@@ -162,7 +169,7 @@ class TaskData:
             raise ValueError(
                 "There is nothing to cross-validate on: the data have neither "
                 f"train nor validation. Received: task={self.key.task!r} with "
-                f"{', '.join(names)}, fold={self.key.fold!r}. Leave out "
+                f"{', '.join(given)}, fold={self.key.fold!r}. Leave out "
                 "--fold."
             )
         dealt = data.deal(data.concatenate(parts, "all"), self.key.fold)
@@ -208,6 +215,11 @@ class TaskData:
             reader.split.name: self._describe(reader.split)
             for reader in readers
         }
+        summary["left_out"] = {
+            name: dict(part.left_out)
+            for name, part in self._given.items()
+            if part.left_out
+        }
         if self.policy is not None:
             targets = self._targets(self.train.split) or {}
             summary["train"]["targets"] = data.describe_targets(
@@ -231,15 +243,16 @@ class TaskData:
                 f"Label policy: {self.policy.name}, blank={self.policy.blank}; "
                 f"views: {summary['view']}."
             )
+        lines += [
+            f"Left out of the data set's {name} split: {count} {reason}."
+            for name, reasons in summary["left_out"].items()
+            for reason, count in reasons.items()
+        ]
         for name in data.SPLIT_NAMES:
             part = summary[name]
-            left_out = "".join(
-                f"; left out: {count} {reason}"
-                for reason, count in part.get("left_out", {}).items()
-            )
             lines.append(
                 f"  {name}: {part['num_examples']} images of "
-                f"{part['num_patients']} patients{left_out}"
+                f"{part['num_patients']} patients"
             )
             lines += self._describe_labels(part)
         return "\n".join(lines)
