@@ -60,7 +60,9 @@ def find_circle(image: np.ndarray) -> Circle | None:
         >>> round(circle.x), round(circle.y), round(circle.radius)
         (60, 50, 40)
     """
-    bright = image.max(axis=2).astype(np.float64)
+    red, green, blue = np.moveaxis(image, 2, 0)
+    # Much faster than a maximum along the last axis.
+    bright = np.maximum(np.maximum(red, green), blue).astype(np.float64)
     white = np.percentile(bright, 99)
     best, best_score = None, _LEAST_SCORE
     for level in _LEVELS:

@@ -19,7 +19,12 @@ _ENLARGED = 0.99
 # Of Graham's enhancement: standard deviation of the local mean in shares of
 # the diameter, and the share of the radius that is kept.
 _BLUR_SHARE, _KEPT_SHARE, _GREY = 30, 0.9, 128
-_FINDING_SIZE = 256  # Pixels in which the circle is looked for.
+# A JPEG is decoded at the smallest scale at which a field that fills nearly the
+# whole height still has the pixels that are kept.
+_MARGIN = 1.15
+# The circle is looked for in this many pixels of the longer side, or up to
+# twice as many: averaging whole pixels is fastest.
+_FINDING_SIZE = 256
 
 
 def crop_field(item: items.Item, *, diameter: int) -> processing.Processed:
@@ -124,7 +129,7 @@ def _cropped(
 ) -> processing.Processed:
     name = item.path
     data, digest = processing.read_source(item)
-    least_size = max(2 * diameter, _FINDING_SIZE)
+    least_size = max(round(_MARGIN * diameter), _FINDING_SIZE)
     picture = images.decode(data, name=name, least_size=least_size)
     circle = locate_circle(picture.image, name=name)
     is_reduced = picture.image.width < picture.width
@@ -178,8 +183,7 @@ def locate_circle(image: Image.Image, *, name: str) -> circles.Circle:
     Raises:
         errors.CircleNotFoundError: If no part of a circular border shows.
     """
-    small = image.copy()
-    small.thumbnail((_FINDING_SIZE, _FINDING_SIZE), Image.Resampling.BOX)
+    small = image.reduce(max(1, max(image.size) // _FINDING_SIZE))
     circle = circles.find_circle(np.asarray(small))
     if circle is None:
         raise errors.CircleNotFoundError(
@@ -220,7 +224,7 @@ def crop_circle(
         max(0, math.ceil(right - image.width)),
         max(0, math.ceil(bottom - image.height)),
     )
-    padded = ImageOps.expand(image, border)
+    padded = ImageOps.expand(image, border) if any(border) else image
     x, y = border[:2]
     return padded.resize(
         (diameter, diameter),

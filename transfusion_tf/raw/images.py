@@ -79,7 +79,9 @@ def decode(
             ImageOps.exif_transpose(image, in_place=True)
             if orientation >= 5:  # These swap the sides.
                 width, height = height, width
-        return Picture(image.convert(mode), width, height, is_rotated)
+        if image.mode != mode:
+            image = image.convert(mode)
+        return Picture(image, width, height, is_rotated)
 
 
 @contextlib.contextmanager
