@@ -32,6 +32,9 @@ format: $(VENV)/installed-lint
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.input_pipeline
+	$(BIN)/python -m tests.benchmarks.preparation
+	$(BIN)/python -m tests.benchmarks.opening
 
 clean:
 	rm -rf $(VENV) .venv-beam build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

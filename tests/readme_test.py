@@ -92,3 +92,15 @@ def test_the_make_targets_of_the_readme_exist():
     assert {"demo", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_test_that_a_document_names_exists():
+    named = {
+        target
+        for path in DOCUMENTS
+        for target in re.findall(r"`(tests/[\w/]+\.py::\w+)`", path.read_text())
+    }
+    assert len(named) > 20
+    for target in named:
+        file, _, name = target.partition("::")
+        assert f"\ndef {name}(" in (running.ROOT / file).read_text(), target
