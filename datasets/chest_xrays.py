@@ -3,10 +3,12 @@
 Workers import this module: nothing here imports TensorFlow.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from transfusion_datasets import processing
-from transfusion_tf.raw import images, items
+from transfusion_tf.raw import images, items, label_states
 
 # The 14 columns of CheXpert in the order of its files.
 LABEL_NAMES = (
@@ -25,41 +27,38 @@ LABEL_NAMES = (
     "Fracture",
     "Support Devices",
 )
-POSITIVE, NEGATIVE, UNCERTAIN, UNMENTIONED = 1, 0, -1, -2
-STATES = {
-    "positive": POSITIVE,
-    "negative": NEGATIVE,
-    "uncertain": UNCERTAIN,
-    "unmentioned": UNMENTIONED,
-}
 VIEWS = ("frontal", "lateral")
 PROJECTIONS = ("AP", "PA", "LL", "RL", "none")
 SEXES = ("Male", "Female", "Unknown")
 UNKNOWN_AGE = -1
 
 
-def label_counts(part: list[items.Item]) -> dict[str, dict[str, int]]:
-    """Counts the states of each label.
+def report_counts(part: Sequence[items.Item]) -> dict[str, dict[str, int]]:
+    """Counts what the split report shows of chest X-rays.
 
     Args:
-        part: Items with 14 labels at `labels`.
+        part: Items with the values of `features.chest_xray()`.
 
     Returns:
-        Label to "positive", "negative", "uncertain" and "unmentioned" to
-        number of images.
+        The number of studies, of images of each view and sex, and of each
+        state of each label.
     """
     labels = np.array([item.values["labels"] for item in part], np.int8)
     return {
-        name: {
-            state: int((labels[:, place] == value).sum())
-            for state, value in STATES.items()
-        }
-        for place, name in enumerate(LABEL_NAMES)
+        "studies": {"all": len({i.values["study_id"] for i in part})},
+        **{
+            feature: {
+                name: sum(item.values[feature] == name for item in part)
+                for name in names
+            }
+            for feature, names in (("view", VIEWS), ("sex", SEXES))
+        },
+        **label_states.count_states(labels, LABEL_NAMES),
     }
 
 
 def process(item: items.Item, *, size: int | None) -> processing.Processed:
-    """Reads an X-ray as an example of `features.chest_xray()`.
+    """Reads an X-ray as an example of `features.radiograph()`.
 
     Args:
         item: Which one; `path` names the file.

@@ -52,14 +52,14 @@ def photograph() -> dict[str, Any]:
 
 
 def chest_xray() -> dict[str, Any]:
-    """Makes the tfds features of a chest X-ray.
+    """Makes the tfds features of a chest X-ray, photographed or drawn.
 
     Returns:
-        `image` (uint8 grey), `labels` (int8 `[14]`, in the order of
-        `chest_xrays.LABEL_NAMES`: 1 positive, 0 negative, -1 uncertain, -2
-        not mentioned), `view`, `projection`, `sex`, `age` (years, -1 where
-        it is not known), `patient_id`, `study_id`, `image_id` (unique in the
-        data set) and `source_sha256` (of the file, hexadecimal).
+        `image` (uint8 grey, stored as JPEG), `labels` (int8 `[14]`, in the
+        order of `chest_xrays.LABEL_NAMES`: 1 positive, 0 negative, -1
+        uncertain, -2 not mentioned), `view`, `projection`, `sex`, `age`
+        (years, -1 where it is not known), `patient_id`, `study_id` and
+        `image_id` (unique in the data set).
     """
     return {
         "image": tfds.features.Image(
@@ -77,8 +77,17 @@ def chest_xray() -> dict[str, Any]:
         "patient_id": tfds.features.Text(),
         "study_id": tfds.features.Text(),
         "image_id": tfds.features.Text(),
-        "source_sha256": tfds.features.Text(),
     }
+
+
+def radiograph() -> dict[str, Any]:
+    """Makes the tfds features of a chest X-ray of a file.
+
+    Returns:
+        Those of `chest_xray`, and `source_sha256` (of the file,
+        hexadecimal).
+    """
+    return {**chest_xray(), "source_sha256": tfds.features.Text()}
 
 
 def plain(label: tfds.features.FeatureConnector) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _NAMES = (
     "transfusion_idrid",
     "transfusion_image_folder",
     "transfusion_messidor2",
+    "transfusion_synthetic_cxr",
     "transfusion_synthetic_fundus",
     "transfusion_tfrecord",
 )

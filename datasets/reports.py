@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transfusion_tf.raw import findings, items
+from transfusion_tf.raw import items, label_states
 
-_STATES = tuple(findings.STATES)
+_STATES = tuple(label_states.STATES)
 LabelCounts = dict[str, dict[str, int]]
 
 

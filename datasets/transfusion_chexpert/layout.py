@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from etils import epath
 
 from transfusion_datasets import chest_xrays
-from transfusion_tf.raw import errors, items, tables
+from transfusion_tf.raw import errors, items, label_states, tables
 
 WHERE = (
     "CheXpert is handed out by the Stanford AIMI center, "
@@ -42,13 +42,13 @@ _PATH = re.compile(
     r"(?:/(?P<file>view\d+_(?P<view>frontal|lateral)\.(?:jpg|jpeg|png)))?"
 )
 _STATES = {
-    "1.0": chest_xrays.POSITIVE,
-    "1": chest_xrays.POSITIVE,
-    "0.0": chest_xrays.NEGATIVE,
-    "0": chest_xrays.NEGATIVE,
-    "-1.0": chest_xrays.UNCERTAIN,
-    "-1": chest_xrays.UNCERTAIN,
-    "": chest_xrays.UNMENTIONED,
+    "1.0": label_states.POSITIVE,
+    "1": label_states.POSITIVE,
+    "0.0": label_states.NEGATIVE,
+    "0": label_states.NEGATIVE,
+    "-1.0": label_states.UNCERTAIN,
+    "-1": label_states.UNCERTAIN,
+    "": label_states.UNMENTIONED,
 }
 _SHOWN = 5  # How many names an error lists.
 

@@ -67,7 +67,7 @@ class Builder(builder.PreparedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(features.chest_xray()),
+            features=tfds.features.FeaturesDict(features.radiograph()),
             supervised_keys=("image", "labels"),
             homepage="https://stanfordmlgroup.github.io/competitions/chexpert/",
             metadata=tfds.core.MetadataDict(
@@ -88,17 +88,4 @@ class Builder(builder.PreparedBuilder):
 
     def label_counts(self, part: Sequence[items.Item]) -> reports.LabelCounts:
         """Counts studies, views and sexes, and the states of the labels."""
-        return {
-            "studies": {"all": len({i.values["study_id"] for i in part})},
-            **{
-                feature: {
-                    name: sum(item.values[feature] == name for item in part)
-                    for name in names
-                }
-                for feature, names in (
-                    ("view", chest_xrays.VIEWS),
-                    ("sex", chest_xrays.SEXES),
-                )
-            },
-            **chest_xrays.label_counts(part),
-        }
+        return chest_xrays.report_counts(part)

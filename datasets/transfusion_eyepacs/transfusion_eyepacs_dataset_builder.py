@@ -13,7 +13,8 @@ class Builder(fundus_builder.FundusBuilder):
 
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES = {
-        "2.0.0": "In the order of a hash of the ids; gradable and dme added.",
+        "2.0.0": "In the order of a hash of the ids; decoded at the scale that "
+        "is needed; gradable and dme added.",
         "1.0.0": "First version.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = layout.WHERE

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from transfusion_datasets import processing
-from transfusion_datasets.transfusion_synthetic_fundus import canvas, lesions
+from transfusion_datasets import canvas, processing
+from transfusion_datasets.transfusion_synthetic_fundus import lesions
 from transfusion_tf.raw import images, items
 
 VERSION = 1

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from transfusion_datasets.transfusion_synthetic_fundus import canvas
+from transfusion_datasets import canvas
 
 _DARK = np.array([0.45, 0.25, 0.30])
 _BRIGHT = np.array([0.92, 0.78, 0.42])

@@ -18,15 +18,14 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
-from transfusion_tf.raw import errors
+from transfusion_tf.raw import errors, label_states
 
 FILE = "key_map.json"
 KINDS = ("index", "name", "vector")
 SPLITS = ("train", "validation", "test")
 _KNOWN = {"image", "label", "image_id", "patient_id", "splits"}
 _KNOWN_LABEL = {"key", "kind", "offset", "classes", "names"}
-_UNMENTIONED = -2
-_STATES = (1, 0, -1, _UNMENTIONED)
+_STATES = tuple(label_states.STATES.values())
 _IMAGE_STARTS = (b"\xff\xd8", b"\x89PNG")
 
 
@@ -236,7 +235,7 @@ def parse_label(
 
 
 def _states(key_map: KeyMap, values: list[float], where: str) -> list[int]:
-    states = [_UNMENTIONED if math.isnan(v) else v for v in values]
+    states = [label_states.UNMENTIONED if math.isnan(v) else v for v in values]
     if len(states) != len(key_map.names) or set(states) - set(_STATES):
         raise _bad_label(key_map, values, where)
     return [int(state) for state in states]

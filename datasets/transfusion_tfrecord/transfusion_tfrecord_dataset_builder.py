@@ -16,7 +16,7 @@ from transfusion_datasets import (
     reports,
 )
 from transfusion_datasets.transfusion_tfrecord import layout
-from transfusion_tf.raw import findings, images, items
+from transfusion_tf.raw import images, items, label_states
 
 _NO_CLASSES = ("not of one class",)
 
@@ -69,4 +69,4 @@ class Builder(builder.PreparedBuilder):
             classes = self.info.features["label"].names
             return reports.count_classes(part, "label", classes)
         labels = np.array([item.values["labels"] for item in part])
-        return findings.count_states(labels, names)
+        return label_states.count_states(labels, names)

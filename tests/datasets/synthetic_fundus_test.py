@@ -8,10 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 from sklearn import linear_model, metrics, pipeline, preprocessing
 
-from transfusion_datasets.transfusion_synthetic_fundus import (
-    canvas,
-    generator,
-)
+from transfusion_datasets import canvas
+from transfusion_datasets.transfusion_synthetic_fundus import generator
 from transfusion_datasets.transfusion_synthetic_fundus import (
     transfusion_synthetic_fundus_dataset_builder as synthetic,
 )

@@ -37,6 +37,7 @@ from transfusion_tf.data.splits import (
 )
 from transfusion_tf.data.subsets import subset
 from transfusion_tf.data.tasks import TASK_NAMES, Task, task
+from transfusion_tf.raw.label_states import count_states
 
 __all__ = [
     "AUGMENTATION_NAMES",
@@ -56,6 +57,7 @@ __all__ = [
     "check_patients_disjoint",
     "complete",
     "concatenate",
+    "count_states",
     "deal",
     "describe_targets",
     "given_splits",

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import scipy.special
 
-from transfusion_tf.raw import findings as findings_lib
+from transfusion_tf.raw import label_states
 
 POLICY_NAMES = (
     "u_ignore",
@@ -104,10 +104,10 @@ class LabelPolicy:
             int64, same shape: 0, 1, or `UNKNOWN`.
         """
         labels = raw.astype(np.int64)
-        labels[raw == findings_lib.UNMENTIONED] = (
+        labels[raw == label_states.UNMENTIONED] = (
             0 if self.blank == "zero" else UNKNOWN
         )
-        labels[raw == findings_lib.UNCERTAIN] = UNKNOWN
+        labels[raw == label_states.UNCERTAIN] = UNKNOWN
         return labels
 
     def training_targets(
@@ -131,8 +131,8 @@ class LabelPolicy:
             uncertain.
         """
         is_uncertain, is_blank = (
-            raw == findings_lib.UNCERTAIN,
-            raw == findings_lib.UNMENTIONED,
+            raw == label_states.UNCERTAIN,
+            raw == label_states.UNMENTIONED,
         )
         weight = np.ones(raw.shape, np.float32)
         if self.blank == "mask":

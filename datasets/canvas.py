@@ -8,22 +8,23 @@ _Point = tuple[float, float]
 
 
 class Canvas:
-    """An image with coordinates in which the field is the unit circle.
+    """An image with coordinates that do not depend on its size.
 
     Attributes:
-        image: Reflectances, shape `[size, size, 3]`, float64, about [0, 1].
+        image: Reflectances, shape `[size, size, channels]`, float64, about
+            [0, 1].
         grid: The coordinates x (rightwards) and y (downwards) of the pixel
             centres, each of shape `[size, size]`.
         pixel: Width of a pixel in these coordinates.
     """
 
-    def __init__(self, size: int, extent: float) -> None:
+    def __init__(self, size: int, extent: float, *, channels: int = 3) -> None:
         """Makes a black canvas of `size` pixels, from -extent to extent."""
         self.pixel = 2 * extent / size
         axis = (np.arange(size) + 0.5) * self.pixel - extent
         self._extent = extent
         self.grid = np.meshgrid(axis, axis)
-        self.image = np.zeros((size, size, 3))
+        self.image = np.zeros((size, size, channels))
 
     def _span(self, low: float, high: float) -> slice:
         """Finds the pixels whose centres lie in an interval."""
@@ -51,8 +52,9 @@ class Canvas:
             centre: Where.
             radii: Half axes, before turning by `angle` (radians).
             angle: How far it is turned.
-            colour: Colour that covers what was there, shape `[3]`.
-            tint: Factor on what was there, shape `[3]`; instead of `colour`.
+            colour: Colour that covers what was there, shape `[channels]`.
+            tint: Factor on what was there, a number or of shape
+                `[channels]`; instead of `colour`.
             softness: Width of the border, at least one pixel.
             opacity: How much of it shows, in [0, 1].
             ripple: Height and phase of the border's unevenness.

@@ -1,4 +1,4 @@
-"""The four states of a raw finding, free of TensorFlow."""
+"""The four states of a raw label of a finding, free of TensorFlow."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,1 @@
+"""Procedurally drawn frontal chest X-rays."""
