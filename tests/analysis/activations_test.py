@@ -52,39 +52,3 @@ def test_of_a_large_grid_the_same_positions_of_every_image_are_kept(
     places = [rows[tuple(row)] for row in part[0, :, 0]]
     assert len(set(places)) == 50
     np.testing.assert_array_equal(part, whole[:, places])
-
-
-def test_recalibration_gives_the_moments_of_the_layers_inputs(
-    program, run_data
-):
-    staged = program.staged
-    initialization.initialize(staged, "random", seed=1)
-    capture = analysis.StageActivations(staged, "torch")
-    momenta = [
-        layer.momentum for layer in staged.model.layers if "bn" in layer.name
-    ]
-    capture.recalibrate_batch_norm(run_data.train, num_images=16, batch_size=8)
-    kernel = next(
-        v.numpy() for k, v in staged.variables().items() if "kernel" in k
-    )
-    import tensorflow as tf
-
-    means, variances = [], []
-    for batch in run_data.train.evaluation_batches(8).take(2):
-        images = data.normalize(batch["image"], "torch")
-        outputs = tf.nn.conv2d(images, kernel, 1, "SAME").numpy()
-        means.append(outputs.mean((0, 1, 2)))
-        variances.append(outputs.var((0, 1, 2)))
-    first_norm = next(
-        layer for layer in staged.model.layers if hasattr(layer, "moving_mean")
-    )
-    np.testing.assert_allclose(
-        first_norm.moving_mean, np.mean(means, 0), atol=1e-3
-    )
-    np.testing.assert_allclose(
-        first_norm.moving_variance, np.mean(variances, 0), rtol=1e-3
-    )
-    after = [
-        layer.momentum for layer in staged.model.layers if "bn" in layer.name
-    ]
-    assert after == momenta

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from transfusion_tf import data
-from transfusion_tf.raw import findings
+from transfusion_tf.raw import label_states
 
 FINDINGS = ("Atelectasis", "Cardiomegaly")
 # Positive, negative, uncertain, unmentioned; the same of both findings.
@@ -100,7 +100,7 @@ def test_scores_are_the_sigmoid_and_of_three_classes_the_binary_softmax():
 
 
 def test_counts_of_states_and_of_targets():
-    counts = findings.count_states(RAW, FINDINGS)
+    counts = label_states.count_states(RAW, FINDINGS)
     assert counts["Cardiomegaly"] == {
         "positive": 1,
         "negative": 1,

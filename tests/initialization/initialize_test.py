@@ -165,7 +165,7 @@ def test_identity_batch_norm_leaves_the_donors_behind(built):
     plan = initialization.Plan(
         "transfer",
         {stage.name: sources.Copy() for stage in staged.stages},
-        batch_norm="identity",
+        copied_batch_norm="identity",
     )
     initialization.initialize(staged, plan, seed=0, donor=donor)
     values = _values(staged)
@@ -274,8 +274,8 @@ def test_a_plan_names_every_stage_once(built):
 
 
 def test_an_unknown_batch_norm_policy_lists_the_policies():
-    with pytest.raises(ValueError, match=r"'frozen'.*source, identity"):
-        initialization.Plan("x", {}, batch_norm="frozen")
+    with pytest.raises(ValueError, match=r"'frozen'.*identity, mean_var"):
+        initialization.Plan("x", {}, other_batch_norm="frozen")
 
 
 def test_a_donor_must_be_finite(built):

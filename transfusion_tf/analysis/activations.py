@@ -16,6 +16,7 @@ class StageActivations:
 
     Attributes:
         staged: The network; its variables are read at each call.
+        preprocessing: How pixels are scaled, as in training.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class StageActivations:
             seed: Which positions of a large grid are kept.
         """
         self.staged = staged
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._model = staged.feature_model()
         self._kept = {
             stage.name: _kept_positions(self._model.output[stage.name], seed)
@@ -68,53 +69,8 @@ class StageActivations:
             for name, parts in captured.items()
         }
 
-    def recalibrate_batch_norm(
-        self, reader: data.SplitReader, *, num_images: int, batch_size: int
-    ) -> None:
-        """Sets batch norm's moving statistics to those of real images.
-
-        An untrained network's moving statistics are 0 and 1 whatever its
-        activations are; they become the mean over batches of the batches'.
-
-        Args:
-            reader: The images, those of the train split.
-            num_images: Most images to use.
-            batch_size: Images a batch.
-        """
-        layers = [
-            layer
-            for layer in self.staged.model.layers
-            if isinstance(layer, keras.layers.BatchNormalization)
-        ]
-        momenta = [layer.momentum for layer in layers]
-        statistics = [
-            variable
-            for layer in layers
-            for variable in (layer.moving_mean, layer.moving_variance)
-        ]
-        sums = [np.zeros(variable.shape, np.float64) for variable in statistics]
-        num_batches = max(
-            1, min(num_images, reader.split.num_examples) // batch_size
-        )
-        try:
-            # With momentum 0 the moving statistics are the last batch's.
-            for layer in layers:
-                layer.momentum = 0.0
-            for batch in reader.evaluation_batches(batch_size).take(
-                num_batches
-            ):
-                images = data.normalize(batch["image"], self._preprocessing)
-                self.staged.model(images, training=True)
-                for total, variable in zip(sums, statistics, strict=True):
-                    total += variable.numpy()
-        finally:
-            for layer, momentum in zip(layers, momenta, strict=True):
-                layer.momentum = momentum
-        for total, variable in zip(sums, statistics, strict=True):
-            variable.assign(total / num_batches)
-
     def _capture_batch(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = data.normalize(images, self._preprocessing)
+        images = data.normalize(images, self.preprocessing)
         activations = self._model(images, training=False)
         return {
             name: _take_positions(values, self._kept[name])

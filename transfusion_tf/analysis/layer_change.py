@@ -107,8 +107,10 @@ def compare(
     for checkpoint in (first, second):
         capture.staged.model.load_weights(checkpoint.path)
         if checkpoint.step == 0:
-            capture.recalibrate_batch_norm(
+            training.recalibrate_batch_norm(
+                capture.staged,
                 run_data.train,
+                preprocessing=capture.preprocessing,
                 num_images=config.num_images,
                 batch_size=batch_size,
             )

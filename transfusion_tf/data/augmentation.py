@@ -101,6 +101,17 @@ def augment(
 # Compiled: op by op, flips alone would take five times as long on a CPU.
 @tf.function(autograph=False, jit_compile=True)
 def _augment(images: tf.Tensor, draws: tf.Tensor, recipe: _Recipe) -> tf.Tensor:
+    images = _moved(images, draws, recipe)
+    pixels = tf.cast(images, tf.float32)
+    if recipe.colours:
+        pixels = _colour(pixels / 255.0, draws) * 255.0
+    if recipe.affine:
+        pixels = _transform(pixels, draws)
+    return pixels
+
+
+def _moved(images: tf.Tensor, draws: tf.Tensor, recipe: _Recipe) -> tf.Tensor:
+    """Flips and crops: each pixel is one of the image's, or black."""
     # Flips choose between two images rather than between indices: XLA gets
     # colours wrong that it computes together with such a choice of indices.
     if recipe.left_right:
@@ -110,12 +121,7 @@ def _augment(images: tf.Tensor, draws: tf.Tensor, recipe: _Recipe) -> tf.Tensor:
     if recipe.crop:
         images = _move(images, draws[:, _DOWN], axis=1)
         images = _move(images, draws[:, _RIGHT], axis=2)
-    pixels = tf.cast(images, tf.float32)
-    if recipe.colours:
-        pixels = _colour(pixels / 255.0, draws) * 255.0
-    if recipe.affine:
-        pixels = _transform(pixels, draws)
-    return pixels
+    return images
 
 
 def _flip(images: tf.Tensor, draw: tf.Tensor, *, axis: int) -> tf.Tensor:

@@ -197,7 +197,10 @@ def _mapped(
 ) -> tf.data.Dataset:
     """Maps several at once, and keeps their order."""
     return examples.map(
-        function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        # Nothing in them is to be converted, and each epoch traces anew.
+        tf.autograph.experimental.do_not_convert(function),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
 
 

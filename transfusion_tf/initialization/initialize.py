@@ -108,35 +108,60 @@ def _check(
             "Give --donor=imagenet, a weights file or the directory of a "
             "finished run."
         )
-    if donor is not None and not plan.needs_donor:
+    if donor is not None and not plan.may_use_donor:
         raise ValueError(
             f"The scheme {plan.scheme!r} takes nothing from a donor. Received: "
             f"donor={donor.name!r}. Leave the donor out, or give "
             "--init=transfer."
         )
-    if donor is not None and donor.model != staged.name:
+    if donor is not None and donor.model != staged.architecture:
         raise ValueError(
-            f"The donor is of another model than {staged.name}. Received: "
-            f"donor={donor.name!r} of model {donor.model!r}. Name a donor of "
-            f"{staged.name}, or train {donor.model} (--model={donor.model})."
+            f"The donor is of another model than {staged.architecture}. "
+            f"Received: donor={donor.name!r} of model {donor.model!r}. Name a "
+            f"donor of {staged.architecture}, or train {donor.model} "
+            f"(--model={donor.model})."
         )
 
 
 def _assignments(
     staged: StagedModel, plan: plans.Plan
 ) -> Iterator[tuple[sources.Slot, sources.Source]]:
-    random = sources.Random()
     variables = staged.variables()
+    first_kernel = next(key for key in variables if key.endswith("/kernel"))
     for key, variable in variables.items():
         layer = staged.model.get_layer(key.rpartition("/")[0])
-        stage = staged.stage_of(layer.name)
-        is_identity = plan.batch_norm == "identity" and isinstance(
-            layer, keras.layers.BatchNormalization
-        )
-        source: sources.Source = random
-        if stage != "head" and not is_identity:
-            source = plan.stages[stage]
-        yield sources.Slot(key, stage, layer, variable), source
+        slot = sources.Slot(key, staged.stage_of(layer.name), layer, variable)
+        yield slot, _source_of(slot, plan, first_kernel)
+
+
+def _source_of(
+    slot: sources.Slot, plan: plans.Plan, first_kernel: str
+) -> sources.Source:
+    if slot.stage == "head":
+        return sources.Random()
+    if isinstance(slot.layer, keras.layers.BatchNormalization):
+        return _batch_norm_source(slot, plan)
+    source = plan.stages[slot.stage]
+    if source.name == "gabor" and slot.key != first_kernel:
+        return sources.Random()
+    is_resampled = source.name in ("mean_var", "empirical", "shuffle")
+    if is_resampled and slot.key.endswith("/bias") and not plan.resample_biases:
+        return sources.Random()  # Zeros, by the initializer.
+    return source
+
+
+def _batch_norm_source(slot: sources.Slot, plan: plans.Plan) -> sources.Source:
+    match plan.batch_norm(slot.stage):
+        case "transfer":
+            return sources.Copy()
+        case "mean_var":
+            return sources.MeanVar()
+        case "recalibrate" if "/moving_" in slot.key:
+            # Estimated later, on data; until then the identity's.
+            return sources.Random("recalibrate")
+        case "recalibrate" if plan.stages[slot.stage].name == "copy":
+            return sources.Copy()
+    return sources.Random()
 
 
 def _record(

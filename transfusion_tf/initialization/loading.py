@@ -20,7 +20,8 @@ def load_donor(donor: str, model_name: str) -> donors.Donor:
     Args:
         donor: `imagenet`; the path of a `.weights.h5` or legacy `.h5` file; or
             the directory of a finished run of this project.
-        model_name: One of `models.MODEL_NAMES`, which the donor must be of.
+        model_name: A model, or a variant of one, for which the donor is: it
+            must be of that architecture.
 
     Returns:
         The donor.
@@ -40,11 +41,8 @@ def load_donor(donor: str, model_name: str) -> donors.Donor:
             ...
         ValueError: There are no public ImageNet weights of cbr_tiny...
     """
-    if model_name not in models.MODEL_NAMES:
-        raise ValueError(
-            f"Unknown model. Received: model_name={model_name!r}. "
-            f"Models are {', '.join(models.MODEL_NAMES)}."
-        )
+    models.check_name(model_name)
+    model_name = models.architecture_of(model_name)
     if donor == "imagenet":
         return _load_imagenet(model_name)
     path = epath.Path(donor).expanduser()

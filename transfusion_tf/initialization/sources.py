@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from transfusion_tf.initialization import donors
+from transfusion_tf.initialization import donors, gabor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +58,10 @@ class Source(Protocol):
     def needs_donor(self) -> bool:
         """Whether a donor must be given."""
 
+    @property
+    def may_use_donor(self) -> bool:
+        """Whether anything is taken from a donor that is given."""
+
     def value(
         self, slot: Slot, *, seed: int, donor: donors.Donor | None
     ) -> Value:
@@ -74,6 +78,7 @@ class Random:
 
     name: str = "random"
     needs_donor: bool = False
+    may_use_donor: bool = False
 
     def value(
         self, slot: Slot, *, seed: int, donor: donors.Donor | None
@@ -94,6 +99,7 @@ class Copy:
 
     name: str = "copy"
     needs_donor: bool = True
+    may_use_donor: bool = True
 
     def value(
         self, slot: Slot, *, seed: int, donor: donors.Donor | None
@@ -104,20 +110,150 @@ class Copy:
             ValueError: The donor has none of this name and shape.
         """
         del seed
-        if donor is None:
-            raise ValueError(
-                "Copying needs a donor. Received: donor=None. Give "
-                "--donor=imagenet or --donor=PATH."
-            )
-        return Value(donor_array(slot, donor), donor.name, donor)
+        array = donor_array(slot, donor)
+        return Value(array, _name_of(donor), donor)
 
 
-def donor_array(slot: Slot, donor: donors.Donor) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class MeanVar:
+    """Draws i.i.d. from a normal distribution of the donor's two moments.
+
+    Of each tensor mean and variance are taken, nothing else. A moving
+    variance is drawn from the gamma distribution of these moments, which has
+    no negative values.
+
+    Source: section 5 ("Mean Var Init").
+    """
+
+    name: str = "mean_var"
+    needs_donor: bool = True
+    may_use_donor: bool = True
+
+    def value(
+        self, slot: Slot, *, seed: int, donor: donors.Donor | None
+    ) -> Value:
+        """Draws a value.
+
+        Raises:
+            ValueError: The donor has none of this name and shape, or its
+                tensor is empty.
+        """
+        array = donor_array(slot, donor).astype(np.float64)
+        mean, std = float(array.mean()), float(array.std())
+        rng = keyed_rng(seed, slot.key, self.name)
+        if slot.key.endswith("/moving_variance") and std > 0:
+            scale = std**2 / mean
+            drawn = rng.gamma(mean / scale, scale, array.shape)
+            detail = f"gamma(mean={mean:.6g}, std={std:.6g})"
+        else:
+            drawn = rng.normal(mean, std, array.shape)
+            detail = f"normal(mean={mean:.6g}, std={std:.6g})"
+        return Value(drawn.astype(np.float32), detail, donor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Empirical:
+    """Draws with replacement from the donor tensor's own values.
+
+    Source: the appendix's variant of Mean Var Init.
+    """
+
+    name: str = "empirical"
+    needs_donor: bool = True
+    may_use_donor: bool = True
+
+    def value(
+        self, slot: Slot, *, seed: int, donor: donors.Donor | None
+    ) -> Value:
+        """Draws a value.
+
+        Raises:
+            ValueError: The donor has none of this name and shape, or its
+                tensor is empty.
+        """
+        array = donor_array(slot, donor)
+        rng = keyed_rng(seed, slot.key, self.name)
+        drawn = rng.choice(array.ravel(), array.shape)
+        return Value(drawn, f"values of {_name_of(donor)}", donor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shuffle:
+    """Permutes the donor tensor's values.
+
+    Source: Matsoukas et al. 2022, in whose code it stands beside Mean Var.
+    """
+
+    name: str = "shuffle"
+    needs_donor: bool = True
+    may_use_donor: bool = True
+
+    def value(
+        self, slot: Slot, *, seed: int, donor: donors.Donor | None
+    ) -> Value:
+        """Permutes.
+
+        Raises:
+            ValueError: The donor has none of this name and shape, or its
+                tensor is empty.
+        """
+        array = donor_array(slot, donor)
+        rng = keyed_rng(seed, slot.key, self.name)
+        permuted = rng.permutation(array.ravel()).reshape(array.shape)
+        return Value(permuted, f"permuted values of {_name_of(donor)}", donor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gabor:
+    """Synthetic Gabor filters for the kernel of the first convolution.
+
+    One factor scales them all to the standard deviation of the donor's
+    kernel, or without a donor to that of He initialization.
+
+    Source: section 5, Figures 8 and 19 ("Synthetic Gabor filters").
+    """
+
+    name: str = "gabor"
+    needs_donor: bool = False
+    may_use_donor: bool = True
+
+    def value(
+        self, slot: Slot, *, seed: int, donor: donors.Donor | None
+    ) -> Value:
+        """Makes the filters; no draw is made.
+
+        Raises:
+            ValueError: The kernel is too small for them, or the donor has none
+                of this name and shape.
+        """
+        del seed
+        kernel = gabor.first_kernel(tuple(slot.variable.shape), slot.key)
+        fan_in = int(np.prod(kernel.shape[:3]))
+        std, origin = np.sqrt(2 / fan_in), "He"
+        if donor is not None:
+            std, origin = donor_array(slot, donor).std(), donor.name
+        scaled = (kernel * (std / kernel.std())).astype(np.float32)
+        return Value(
+            scaled, f"Gabor filters, standard deviation of {origin}", donor
+        )
+
+
+def _name_of(donor: donors.Donor | None) -> str:
+    return donor.name if donor else ""
+
+
+def donor_array(slot: Slot, donor: donors.Donor | None) -> np.ndarray:
     """Returns what a donor has for a variable.
 
     Raises:
-        ValueError: The donor has none of this name and shape.
+        ValueError: There is no donor, or it has none of this name and shape,
+            or an empty one.
     """
+    if donor is None:
+        raise ValueError(
+            "This source needs a donor. Received: donor=None. Give "
+            "--donor=imagenet or --donor=PATH."
+        )
     layer, _, name = slot.key.rpartition("/")
     if slot.key not in donor.values:
         raise ValueError(
@@ -132,6 +268,12 @@ def donor_array(slot: Slot, donor: donors.Donor) -> np.ndarray:
             f"{tuple(slot.variable.shape)} in the model. Received: "
             f"{tuple(array.shape)} from donor={donor.name!r}. Name a donor of "
             "the same architecture (--donor=...)."
+        )
+    if not array.size:
+        raise ValueError(
+            f"The donor's tensor is empty. Received: {slot.key!r} of shape "
+            f"{tuple(array.shape)} from donor={donor.name!r}. It has no mean "
+            "and no values to draw from: name another donor (--donor=...)."
         )
     return array
 
@@ -151,6 +293,16 @@ def keyed_seed(seed: int, key: str) -> int:
     """
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def keyed_rng(seed: int, key: str, source: str) -> np.random.Generator:
+    """Returns the stream of one variable's draw from a donor.
+
+    It depends on nothing else, so that schemes that share a source for a
+    variable draw the same values.
+    """
+    digest = hashlib.sha256(f"{seed}/{key}/{source}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def keyed_initializer(slot: Slot, seed: int) -> keras.Initializer:

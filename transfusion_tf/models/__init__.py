@@ -3,7 +3,9 @@
 from transfusion_tf.models.parameters import ParameterCounts, parameter_counts
 from transfusion_tf.models.registry import (
     MODEL_NAMES,
+    architecture_of,
     build,
+    check_name,
     layout,
     stage_names,
 )
@@ -13,6 +15,7 @@ from transfusion_tf.models.staged_model import (
     Stage,
     StagedModel,
 )
+from transfusion_tf.models.variants import FORMS as VARIANT_FORMS
 
 __all__ = [
     "MODEL_NAMES",
@@ -21,7 +24,10 @@ __all__ = [
     "ParameterCounts",
     "Stage",
     "StagedModel",
+    "VARIANT_FORMS",
+    "architecture_of",
     "build",
+    "check_name",
     "layout",
     "parameter_counts",
     "stage_names",

@@ -12,6 +12,7 @@ from transfusion_tf.models import (
     efficientnet_lite,
     imagenet_models,
     staged_model,
+    variants,
 )
 
 _Backbone = tuple[keras.Model, tuple[staged_model.Stage, ...]]
@@ -55,7 +56,7 @@ def build(
     float32 under every policy.
 
     Args:
-        name: One of `MODEL_NAMES`.
+        name: One of `MODEL_NAMES`, or a variant of one, see `variants`.
         num_outputs: Number of logits, at least 1.
         image_shape: `(height, width, 3)`, pixels.
         batch_norm_momentum: Of every batch norm's moving statistics, in
@@ -65,8 +66,8 @@ def build(
         The model with its stages.
 
     Raises:
-        ValueError: The name is unknown, the image too small for the network,
-            or a number out of range.
+        ValueError: The name is unknown, the variant impossible, the image too
+            small for the network, or a number out of range.
 
     Example:
         >>> staged = build(
@@ -79,7 +80,8 @@ def build(
 
     Source: section 3 and appendix (models and their sizes).
     """
-    architecture = _architecture(name)
+    model_name = variants.parse(name)
+    architecture = _architecture(model_name.architecture)
     shape = _checked_shape(name, image_shape, architecture.min_image_size)
     if not isinstance(num_outputs, numbers.Integral) or num_outputs < 1:
         raise ValueError(
@@ -93,9 +95,12 @@ def build(
             f"step. Received: batch_norm_momentum={batch_norm_momentum}. "
             "Give a number in [0, 1), such as 0.99."
         )
-    backbone, stages = architecture.backbone(shape, batch_norm_momentum)
+    backbone, stages = variants.apply(
+        model_name, *architecture.backbone(shape, batch_norm_momentum)
+    )
     return staged_model.finish(
         name,
+        model_name.architecture,
         backbone,
         stages,
         num_outputs=int(num_outputs),
@@ -107,7 +112,8 @@ def _architecture(name: str) -> _Architecture:
     if name not in _ARCHITECTURES:
         raise ValueError(
             f"Unknown model. Received: name={name!r}. "
-            f"Models are {', '.join(MODEL_NAMES)}."
+            f"Models are {', '.join(MODEL_NAMES)}; variants "
+            f"{variants.FORMS}."
         )
     return _ARCHITECTURES[name]
 
@@ -144,7 +150,7 @@ def layout(name: str) -> staged_model.Layout:
     One with a single output is built for it, once a process, and dropped.
 
     Args:
-        name: One of `MODEL_NAMES`.
+        name: As `build` takes it.
 
     Returns:
         Stages, and the variables and shapes of each layer; the head's shapes
@@ -153,9 +159,31 @@ def layout(name: str) -> staged_model.Layout:
     Raises:
         ValueError: The name is unknown.
     """
-    size = _architecture(name).min_image_size
+    size = _architecture(variants.parse(name).architecture).min_image_size
     staged = build(name, num_outputs=1, image_shape=(size, size, 3))
     return staged_model.layout_of(staged)
+
+
+def check_name(name: str) -> None:
+    """Checks a model's name without building it, its stage excepted.
+
+    Raises:
+        ValueError: There is no such model or form of variant.
+    """
+    _architecture(variants.parse(name).architecture)
+
+
+def architecture_of(name: str) -> str:
+    """Returns the architecture that a model is, or is a variant of.
+
+    Raises:
+        ValueError: The name is of no form that a variant has.
+
+    Example:
+        >>> architecture_of("resnet50:slim=block2")
+        'resnet50'
+    """
+    return variants.parse(name).architecture
 
 
 def stage_names(name: str) -> tuple[str, ...]:

@@ -30,7 +30,9 @@ class StagedModel:
     """A flat functional model with its stages; made by `models.build`.
 
     Attributes:
-        name: One of `models.MODEL_NAMES`.
+        name: As `models.build` takes it.
+        architecture: The one of `models.MODEL_NAMES` that it is or is a
+            variant of: donors are of an architecture.
         model: Input float32 `[batch, height, width, 3]`, already normalised;
             output float32 logits `[batch, num_outputs]`.
         stages: The stages in model order. The head is no stage.
@@ -40,6 +42,7 @@ class StagedModel:
     """
 
     name: str
+    architecture: str
     model: keras.Model
     stages: tuple[Stage, ...]
     head: tuple[str, ...]
@@ -156,6 +159,7 @@ def layout_of(staged: StagedModel) -> Layout:
 
 def finish(
     name: str,
+    architecture: str,
     backbone: keras.Model,
     stages: Sequence[Stage],
     *,
@@ -172,10 +176,12 @@ def finish(
     )
     dense = keras.layers.Dense(num_outputs, name="head", dtype="float32")
     outputs = dense(pool(backbone.output))
-    model = keras.Model(backbone.input, outputs, name=name)
+    model = keras.Model(backbone.input, outputs, name=architecture)
     head = (pool.name, dense.name)
     _check_owners(model, stages, head)
-    return StagedModel(name, model, tuple(stages), head, preprocessing)
+    return StagedModel(
+        name, architecture, model, tuple(stages), head, preprocessing
+    )
 
 
 def _check_owners(

@@ -19,6 +19,7 @@ from transfusion_tf.training.program import (
     ProgramSpec,
     make_strategy,
 )
+from transfusion_tf.training.recalibration import recalibrate_batch_norm
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
@@ -47,6 +48,7 @@ __all__ = [
     "make_strategy",
     "num_steps_of",
     "prepare_runtime",
+    "recalibrate_batch_norm",
     "score_run",
     "stop_on_signals",
 ]

@@ -1,13 +1,15 @@
 """What a run is: every choice that has an effect on its numbers."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from transfusion_tf import data, models
+from transfusion_tf import data, initialization, models
 
 OPTIMIZER_NAMES = ("adam", "sgd")
 SCHEDULE_NAMES = ("constant", "warmup_step")
+FROZEN_BATCH_NORM_NAMES = ("moving", "batch")
 VIEW_NAMES = ("all", "frontal", "lateral")
 STRATEGY_NAMES = ("default", "mirrored")
 
@@ -37,19 +39,50 @@ class TrainConfig:
 Use --batch_size=1 or more.
     """
 
-    model: str = _field("resnet50", "Architecture.", choices=models.MODEL_NAMES)
+    model: str = _field(
+        "resnet50",
+        f"Architecture: {', '.join(models.MODEL_NAMES)}; or a variant, "
+        f"{models.VARIANT_FORMS}.",
+    )
     task: str = _field(
         "eyepacs_referable",
         f"What is learnt: {', '.join(data.TASK_NAMES)}, folder:PATH, or "
         "tfds:NAME.",
     )
     init: str = _field(
-        "random", "Scheme of initialization: random or transfer."
+        "random",
+        f"Scheme of initialization: {', '.join(initialization.SCHEMES)}.",
     )
     donor: str | None = _field(
         None,
         "Pretrained weights that transfer takes from: imagenet, a weights "
         "file, or a run directory. Default: imagenet, where init needs one.",
+    )
+    copied_batch_norm: str = _field(
+        "transfer",
+        "Batch norm of copied stages: the donor's, identity, mean_var (drawn "
+        "from the donor's moments), or recalibrate (moving statistics "
+        "estimated on training data).",
+        choices=initialization.BATCH_NORM_POLICIES,
+    )
+    other_batch_norm: str = _field(
+        "identity",
+        "The same for the other stages; the paper's choice is identity.",
+        choices=initialization.BATCH_NORM_POLICIES,
+    )
+    resample_biases: bool = _field(
+        False,
+        "Whether mean_var, empirical and shuffle resample the biases of "
+        "convolutions too, where a model has any; else they are zeros.",
+    )
+    trainable: str = _field(
+        "all", "What learns: all, head, or after:STAGE (frozen up to it)."
+    )
+    frozen_batch_norm: str = _field(
+        "moving",
+        "What batch norm of frozen stages uses in training: its moving "
+        "statistics, or those of the batch, which the moving ones follow.",
+        choices=FROZEN_BATCH_NORM_NAMES,
     )
     seed: int = _field(0, "Seed of initialization, order and augmentation.")
     data_dir: str | None = _field(
@@ -186,6 +219,7 @@ Use --batch_size=1 or more.
         """Checks every value that can be checked without reading data."""
         for field in dataclasses.fields(self):
             _check_value(field, getattr(self, field.name))
+        models.check_name(self.model)
         if self.fold is not None:
             data.parse_fold(self.fold)
         self._check_findings_options()
@@ -218,11 +252,13 @@ Use --batch_size=1 or more.
         >>> TrainConfig(model="cbr_tiny", seed=3).run_name
         'cbr_tiny-random-seed3'
         """
-        init = self.init.replace(":", "_").replace(",", "_")
+        model, init = (
+            re.sub(r"[:,=/]", "_", name) for name in (self.model, self.init)
+        )
         fold = ""
         if self.fold is not None:
             fold = f"-fold{data.parse_fold(self.fold)[0]}"
-        return f"{self.model}-{init}{fold}-seed{self.seed}"
+        return f"{model}-{init}{fold}-seed{self.seed}"
 
     @classmethod
     def from_record(

@@ -16,9 +16,12 @@ from transfusion_tf.training import (
     environment,
     interruption,
     program,
+    recalibration,
     schedules,
     task_data,
 )
+
+_RECALIBRATION_IMAGES = 1000
 
 
 def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
@@ -99,11 +102,18 @@ class Loop:
         """Closes the event file."""
         self.events.close()
 
-    def initialize(self, donor: initialization.Donor | None) -> None:
-        """Brings the program to the run's start, or to where it was."""
+    def initialize(
+        self, plan: initialization.Plan, donor: initialization.Donor | None
+    ) -> None:
+        """Brings the program to the run's start, or to where it was.
+
+        Args:
+            plan: Where first values come from.
+            donor: What it takes from.
+        """
         weight_records = initialization.initialize(
             self.program.staged,
-            self.config.init,
+            plan,
             seed=self.config.seed,
             donor=donor,
         )
@@ -118,6 +128,15 @@ class Loop:
             self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
             self.report(step, self.run.path.name)
             return
+        if plan.recalibrated:
+            recalibration.recalibrate_batch_norm(
+                self.program.staged,
+                self.data.train,
+                preprocessing=self.program.preprocessing,
+                num_images=_RECALIBRATION_IMAGES,
+                batch_size=self.config.batch_size,
+                stages=plan.recalibrated,
+            )
         records.write_json(
             self.run.initialization_path,
             [record.to_json() for record in weight_records],

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import data, models
+from transfusion_tf.training import freezing
 
 _SGD_MOMENTUM = 0.9
 
@@ -30,6 +31,8 @@ class ProgramSpec:
     preprocessing: str | None
     batch_norm_momentum: float
     jit_compile: bool
+    trainable: str = freezing.ALL
+    frozen_batch_norm: str = "moving"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -68,7 +71,14 @@ class Program:
                 batch_norm_momentum=spec.batch_norm_momentum,
             )
             self.optimizer = _make_optimizer(spec.optimizer)
-            self.optimizer.build(self.staged.model.trainable_variables)
+            self._learns = freezing.freeze(
+                self.staged,
+                freezing.frozen_stages(
+                    spec.trainable, [stage.name for stage in self.staged.stages]
+                ),
+                batch_norm=spec.frozen_batch_norm,
+            )
+            self.optimizer.build(self._learns)
             self.loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.preprocessing = spec.preprocessing or self.staged.preprocessing
         # No Python statement in them depends on a tensor's value.
@@ -171,8 +181,8 @@ class Program:
             # Replicas' gradients are summed: each contributes its share of
             # the mean over the whole batch.
             loss = tf.reduce_sum(losses) / self.spec.batch_size
-        gradients = tape.gradient(loss, model.trainable_variables)
-        self.optimizer.apply(gradients, model.trainable_variables)
+        gradients = tape.gradient(loss, self._learns)
+        self.optimizer.apply(gradients, self._learns)
         return loss
 
     def _predict_everywhere(

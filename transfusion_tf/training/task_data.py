@@ -9,7 +9,6 @@ import numpy as np
 from etils import epath
 
 from transfusion_tf import data, evaluation, records
-from transfusion_tf.raw import findings
 from transfusion_tf.training import config as config_lib
 
 
@@ -277,7 +276,7 @@ class TaskData:
     def _describe(self, split: data.Split) -> dict[str, Any]:
         summary = split.summary()
         if self.policy is not None:
-            summary["label_counts"] = findings.count_states(
+            summary["label_counts"] = data.count_states(
                 split.labels, self.task.classes
             )
         return summary

@@ -10,6 +10,7 @@ from transfusion_tf.training import (
     config as config_lib,
 )
 from transfusion_tf.training import (
+    freezing,
     interruption,
     loop,
     program,
@@ -100,6 +101,8 @@ class Trainer:
             preprocessing=config.preprocessing,
             batch_norm_momentum=config.batch_norm_momentum,
             jit_compile=config.jit_compile,
+            trainable=config.trainable,
+            frozen_batch_norm=config.frozen_batch_norm,
         )
         if self._program is None or self._program.spec != spec:
             self._program = None  # Frees the memory of the last one first.
@@ -135,12 +138,29 @@ class Trainer:
             self._report,
             self._stop_request,
         )
-        run_loop.initialize(donor)
+        run_loop.initialize(plan_of(config), donor)
         return run_loop
 
     def _report(self, num_steps: int, description: str) -> None:
         if self._progress is not None:
             self._progress.update(num_steps, description)
+
+
+def plan_of(config: config_lib.TrainConfig) -> initialization.Plan:
+    """Spells out the scheme of a configuration.
+
+    Raises:
+        ValueError: If the scheme, a stage or the variant is unknown, in
+            `trainable` too, which is looked at here to be found early.
+    """
+    freezing.frozen_stages(config.trainable, models.stage_names(config.model))
+    return initialization.parse_scheme(
+        config.init,
+        models.stage_names(config.model),
+        copied_batch_norm=config.copied_batch_norm,
+        other_batch_norm=config.other_batch_norm,
+        resample_biases=config.resample_biases,
+    )
 
 
 def load_donor(
@@ -159,13 +179,11 @@ def load_donor(
             not need, or the donor is of another architecture.
         FileNotFoundError: If the donor is not there.
     """
-    plan = initialization.parse_scheme(
-        config.init, models.stage_names(config.model)
-    )
-    if plan.needs_donor:
-        donor = config.donor or "imagenet"
+    plan = plan_of(config)
+    donor = config.donor or ("imagenet" if plan.needs_donor else None)
+    if donor is not None and plan.may_use_donor:
         return initialization.load_donor(donor, config.model)
-    if config.donor is not None:
+    if donor is not None:
         raise ValueError(
             "This initialization takes nothing from a donor. Received: "
             f"init={config.init!r}, donor={config.donor!r}. Leave out "
@@ -195,9 +213,9 @@ def check_same_config(
                 "name another one."
             )
         return
-    differences = config_lib.differences(
-        run.config()["config"], config.record()
-    )
+    # A field that is younger than the record had its default then.
+    recorded = config_lib.TrainConfig.from_record(run.config()["config"])
+    differences = config_lib.differences(recorded.record(), config.record())
     if differences:
         raise ValueError(
             f"{str(run.path)!r} was written by another configuration. "
