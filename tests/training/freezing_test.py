@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from transfusion_tf import initialization, training
+from transfusion_tf import data, initialization, training
 from transfusion_tf.training import freezing
 
 STAGES = ("conv1", "conv2", "conv3", "conv4")
@@ -81,8 +81,6 @@ def test_a_fixed_extractor_is_a_regression_on_its_features(
     batch = next(
         iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
     )
-    from transfusion_tf import data
-
     images = data.normalize(batch["image"], program.preprocessing)
     features = program.staged.feature_model()(images, training=False)["conv4"]
     # The pool that follows the stage's ReLU: 3 x 3, stride 2.
