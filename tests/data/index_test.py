@@ -189,7 +189,7 @@ def test_the_hash_of_a_split_tells_of_pixels_as_well_as_of_labels(data_dir):
     data.write_index(info, path.parent)
     after = open_test(data_dir)
     assert after.sha256 == before.sha256
-    assert after.source_sha256 != before.source_sha256
+    assert after.images_sha256 != before.images_sha256
 
 
 def test_a_data_set_of_tfds_is_indexed_by_its_own_names(tmp_path):

@@ -1,10 +1,12 @@
 """The index of a prepared data set: who is in it, without reading a record.
 
 Beside the shards stand `index_<split>.npz`, the ids and labels of all records
-in their order, and `manifest.json`, the number of records, the bytes and the
-SHA-256 of every shard. Making the index reads every record once, so that what
-was written is known to be readable; opening a data set reads the index alone,
-and compares the sizes of the shards with it.
+in their order, and `manifest.json`: the number of records, the bytes and the
+SHA-256 of every shard, and a hash of the images of every split, which does not
+depend on the order of the keys in a record, as the bytes of the files do:
+another process writes the same record in another order. Making the index reads
+every record once, so that what was written is known to be readable; opening a
+data set reads the index alone, and compares the sizes of the shards with it.
 """
 
 import dataclasses
@@ -27,6 +29,7 @@ _BATCH = 4096
 _HASH_BYTES = 1 << 22
 _RECORD_FRAME = 16  # Bytes around the data of a TFRecord: length and CRCs.
 _UNLABELLED = np.array(-1)  # As tfds marks the records of a secret test set.
+_LENGTH, _FINGERPRINT = "/length", "/fingerprint"  # No names of features.
 _MOST_VALUES = 64  # A feature of more numbers than this is no label.
 
 
@@ -62,6 +65,8 @@ class Index:
         classes: Names of the label's classes, if it is of classes.
         label_names: Names of the label's places, if it is a vector.
         labelled_splits: The splits in which any record has a label.
+        images_sha256: Hash of the split's encoded images, in their order; the
+            same wherever the same raw files were prepared.
     """
 
     directory: epath.Path
@@ -73,6 +78,7 @@ class Index:
     classes: tuple[str, ...] | None
     label_names: tuple[str, ...] | None
     labelled_splits: tuple[str, ...]
+    images_sha256: str | None
 
     @property
     def paths(self) -> list[epath.Path]:
@@ -83,12 +89,6 @@ class Index:
     def num_records(self) -> int:
         """Number of records."""
         return sum(shard.num_records for shard in self.shards)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the shards: of the pixels as well as of the labels."""
-        digests = "".join(shard.sha256 for shard in self.shards)
-        return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
@@ -113,22 +113,24 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
             "it with file_format='tfrecord'."
         )
     image, label = _image_feature(info), _label_feature(info)
-    splits, labelled_splits = {}, []
+    splits, labelled_splits, images_sha256 = {}, [], {}
     for name, split in info.splits.items():
         names = [os.path.basename(path) for path in split.filenames]
         lengths = zip(sorted(names), split.shard_lengths, strict=True)
         read = [
-            _read_shard(info, directory / file, int(count))
+            _read_shard(info, image, directory / file, int(count))
             for file, count in lengths
         ]
         # A shard of which every example was rejected has no columns.
-        filled = [columns for _, columns in read if columns]
+        filled = [columns for _, columns, _ in read if columns]
         columns = {
             feature: np.concatenate([values[feature] for values in filled])
             for feature in (filled[0] if filled else ())
         }
         records.write_npz(_index_path(directory, name), **columns)
-        splits[name] = [dataclasses.asdict(shard) for shard, _ in read]
+        splits[name] = [dataclasses.asdict(shard) for shard, _, _ in read]
+        fingerprints = b"".join(prints for _, _, prints in read)
+        images_sha256[name] = hashlib.sha256(fingerprints).hexdigest()
         if np.any(columns.get(label or "", _UNLABELLED) != _UNLABELLED):
             labelled_splits.append(name)
     classes = label and getattr(info.features[label], "names", None)
@@ -140,6 +142,7 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
         "label_names": dict(info.metadata or {}).get("label_names"),
         "splits": splits,
         "labelled_splits": labelled_splits,
+        "images_sha256": images_sha256,
     }
     records.write_json(directory / MANIFEST, content)
 
@@ -193,6 +196,7 @@ def open_index(
         classes=None if classes is None else tuple(classes),
         label_names=None if names is None else tuple(names),
         labelled_splits=tuple(manifest["labelled_splits"]),
+        images_sha256=manifest["images_sha256"].get(split),
     )
 
 
@@ -244,14 +248,23 @@ def find_damage(paths: list[epath.Path]) -> errors.DataError | None:
 
 
 def _read_shard(
-    info: tfds.core.DatasetInfo, path: epath.Path, num_records: int
-) -> tuple[Shard, dict[str, np.ndarray]]:
+    info: tfds.core.DatasetInfo,
+    image: str,
+    path: epath.Path,
+    num_records: int,
+) -> tuple[Shard, dict[str, np.ndarray], bytes]:
+    """Reads a file: what it is, its columns, and fingerprints of its images."""
     specs = _column_specs(info)
     parser = tfds.core.example_parser.ExampleParser(specs)
+    image_spec = {image: tf.io.FixedLenFeature([], tf.string)}
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         values = parser.parse_example(record) if specs else {}
-        return values | {"": tf.strings.length(record)}
+        encoded = tf.io.parse_single_example(record, image_spec)[image]
+        return values | {
+            _LENGTH: tf.strings.length(record),
+            _FINGERPRINT: tf.fingerprint([encoded])[0],
+        }
 
     _check_exists(path)
     dataset = tf.data.TFRecordDataset(os.fspath(path)).map(
@@ -263,7 +276,7 @@ def _read_shard(
         raise find_damage([path]) or _corrupt(
             path, 0, str(error.message)
         ) from error
-    lengths = np.concatenate([np.zeros(0, int)] + [b[""] for b in batches])
+    lengths = np.concatenate([np.zeros(0, int)] + [b[_LENGTH] for b in batches])
     size = path.stat().length
     if lengths.sum() + _RECORD_FRAME * len(lengths) != size:
         raise _corrupt(path, len(lengths), "it is cut within its header")
@@ -279,7 +292,8 @@ def _read_shard(
         for name in specs
         if batches
     }
-    return shard, columns
+    prints = b"".join(batch[_FINGERPRINT].tobytes() for batch in batches)
+    return shard, columns, prints
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def open_prepared(
         encoded_image=functools.partial(_image_of_record, index.image),
         columns=columns,
         paths=tuple(index.paths),
-        source_sha256=index.sha256,
+        images_sha256=index.images_sha256,
     )
 
 

@@ -34,7 +34,7 @@ class Split:
         columns: Further features of each image by name, `[num_examples]`.
         left_out: What was left out on opening, in words, to how many.
         paths: The files that `sources` reads.
-        source_sha256: Hash of these files, where it is known.
+        images_sha256: Hash of the encoded images in order, where it is known.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Split:
     columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     paths: tuple[epath.Path, ...] = ()
-    source_sha256: str | None = None
+    images_sha256: str | None = None
 
     @property
     def num_examples(self) -> int:
@@ -110,8 +110,8 @@ class Split:
         if self.labels.ndim == 1:
             summary["label_counts"] = np.bincount(self.labels).tolist()
         summary["sha256"] = self.sha256
-        if self.source_sha256 is not None:
-            summary["source_sha256"] = self.source_sha256
+        if self.images_sha256 is not None:
+            summary["images_sha256"] = self.images_sha256
         return summary
 
 
@@ -127,7 +127,7 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
     """
     sizes = [_size_of_source(split) for split in splits]
     starts = np.cumsum([0, *sizes[:-1]])
-    digests = [split.source_sha256 for split in splits]
+    digests = [split.images_sha256 for split in splits]
 
     def sources() -> tf.data.Dataset:
         dataset = splits[0].sources()
@@ -156,7 +156,7 @@ def concatenate(splits: Sequence[Split], name: str) -> Split:
             for column in splits[0].columns
         },
         paths=tuple(path for split in splits for path in split.paths),
-        source_sha256=None
+        images_sha256=None
         if None in digests
         else hashlib.sha256("".join(map(str, digests)).encode()).hexdigest(),
     )
