@@ -38,6 +38,7 @@ def test_what_is_read_is_told_before_training(run):
             "transfusion_synthetic_cxr/n64", data_dir=root / "data"
         )
     )
+    assert report["rule"] in printed
     train = report["splits"]["train"]
     assert f"train: {train['num_images']} images of" in printed
     edema = train["label_counts"]["Edema"]

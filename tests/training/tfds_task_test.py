@@ -56,7 +56,8 @@ def test_pretraining_on_train_and_test_reports_top1_and_top5(trainer, tmp_path):
     run = records.RunDirectory(tmp_path / "run")
     recorded = run.config()["data"]
     assert recorded["rule"] == (
-        "A tenth of the patients of train is held out for validation."
+        "The data set's own splits. A tenth of the patients of train is held "
+        "out for validation."
     )
     counts = [recorded[n]["num_examples"] for n in ("train", "validation")]
     assert sum(counts) == 90

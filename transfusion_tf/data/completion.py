@@ -47,7 +47,8 @@ def complete(
     """
     names = set(given)
     if "train" not in names or names == {"train", "validation", "test"}:
-        return dict(given), "The data set's own splits."
+        rules = dict.fromkeys(part.rule for part in given.values())
+        return dict(given), " ".join(rules)
     train, others = given["train"], {}
     held_out = {"validation": _VALIDATION}
     if "test" in names:
@@ -65,7 +66,7 @@ def complete(
             "Two tenths of the patients of train are held out for validation "
             "and test."
         )
-    return _hold_out(train, held_out) | others, rule
+    return _hold_out(train, held_out) | others, f"{train.rule} {rule}"
 
 
 def _hold_out(

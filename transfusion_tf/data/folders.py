@@ -22,7 +22,8 @@ def open_folder(task: tasks.Task, split: str) -> splits.Split:
     Raises:
         errors.DataError: If an image cannot be used, naming it.
     """
-    found = folders.read(task.folder or "").parts.splits.get(split, [])
+    parts = folders.read(task.folder or "").parts
+    found = parts.splits.get(split, [])
     # By a hash, as prepared data: class after class would be learnt class
     # after class.
     part = sorted(found, key=items.place)
@@ -36,6 +37,7 @@ def open_folder(task: tasks.Task, split: str) -> splits.Split:
         example_ids=np.arange(len(part)),
         sources=functools.partial(tf.data.Dataset.from_tensor_slices, paths),
         encoded_image=tf.io.read_file,
+        rule=parts.rule,
         paths=tuple(epath.Path(path) for path in paths),
     )
 

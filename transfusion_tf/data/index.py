@@ -21,6 +21,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from transfusion_tf import records
+from transfusion_tf.data import splits as splits_lib
 from transfusion_tf.raw import errors
 
 MANIFEST = "manifest.json"
@@ -65,6 +66,7 @@ class Index:
         classes: Names of the label's classes, if it is of classes.
         label_names: Names of the label's places, if it is a vector.
         labelled_splits: The splits in which any record has a label.
+        rule: How patients came to splits, in words.
         images_sha256: Hash of the split's encoded images, in their order; the
             same wherever the same raw files were prepared.
     """
@@ -78,6 +80,7 @@ class Index:
     classes: tuple[str, ...] | None
     label_names: tuple[str, ...] | None
     labelled_splits: tuple[str, ...]
+    rule: str
     images_sha256: str | None
 
     @property
@@ -133,13 +136,15 @@ def write_index(info: tfds.core.DatasetInfo, directory: epath.PathLike) -> None:
         images_sha256[name] = hashlib.sha256(fingerprints).hexdigest()
         if np.any(columns.get(label or "", _UNLABELLED) != _UNLABELLED):
             labelled_splits.append(name)
+    metadata = dict(info.metadata or {})
     classes = label and getattr(info.features[label], "names", None)
     content = {
         "schema_version": records.SCHEMA_VERSION,
         "image": image,
         "label": label,
         "classes": classes or None,
-        "label_names": dict(info.metadata or {}).get("label_names"),
+        "label_names": metadata.get("label_names"),
+        "rule": metadata.get("split_report", {}).get("rule", splits_lib.OWN),
         "splits": splits,
         "labelled_splits": labelled_splits,
         "images_sha256": images_sha256,
@@ -196,6 +201,7 @@ def open_index(
         classes=None if classes is None else tuple(classes),
         label_names=None if names is None else tuple(names),
         labelled_splits=tuple(manifest["labelled_splits"]),
+        rule=manifest["rule"],
         images_sha256=manifest["images_sha256"].get(split),
     )
 

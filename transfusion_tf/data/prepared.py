@@ -52,6 +52,7 @@ def open_prepared(
         columns=columns,
         paths=tuple(index.paths),
         images_sha256=index.images_sha256,
+        rule=index.rule,
     )
 
 

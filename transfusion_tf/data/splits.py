@@ -12,6 +12,8 @@ from etils import epath
 
 from transfusion_tf.raw import errors
 
+OWN = "The data set's own splits."
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -33,6 +35,7 @@ class Split:
             these bytes.
         columns: Further features of each image by name, `[num_examples]`.
         left_out: What was left out on opening, in words, to how many.
+        rule: How patients came to the data set's splits, in words.
         paths: The files that `sources` reads.
         images_sha256: Hash of the encoded images in order, where it is known.
     """
@@ -46,6 +49,7 @@ class Split:
     encoded_image: Callable[[tf.Tensor], tf.Tensor] = tf.identity
     columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    rule: str = OWN
     paths: tuple[epath.Path, ...] = ()
     images_sha256: str | None = None
 
