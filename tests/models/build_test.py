@@ -103,7 +103,7 @@ def _build(name="cbr_tiny", num_outputs=5, image_shape=(32, 32, 3), **others):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "resnet18"}, r"Received: name='resnet18'.*resnet50, incep"),
+        ({"name": "resnet18"}, r"Received: model='resnet18'.*resnet50, incep"),
         ({"num_outputs": 0}, r"at least one output.*num_outputs=0"),
         ({"num_outputs": 2.5}, r"whole number.*num_outputs=2.5"),
         ({"num_outputs": "five"}, r"whole number.*num_outputs='five'"),
@@ -148,5 +148,5 @@ def test_an_unknown_stage_or_layer_is_named():
         staged.stage("block1")
     with pytest.raises(ValueError, match=r"layer_name='conv9'.*summary"):
         staged.stage_of("conv9")
-    with pytest.raises(ValueError, match=r"Received: name='vgg'"):
+    with pytest.raises(ValueError, match=r"Received: model='vgg'"):
         models.stage_names("vgg")

@@ -104,7 +104,7 @@ def test_every_architecture_has_variants(name):
         ("cbr_tiny:thin=conv1", r"no such variant.*MODEL:slim=STAGE"),
         ("cbr_tiny:truncate=conv1/2", r"no such variant"),
         ("cbr_tiny:slim=conv1/7", r"factor 7, layer 'conv2_conv' of 64"),
-        ("vgg:slim=conv1", r"Unknown model.*name='vgg'"),
+        ("vgg:slim=conv1", r"Unknown model.*model='vgg'"),
     ],
 )
 def test_an_impossible_variant_says_what_would_be_right(name, message):

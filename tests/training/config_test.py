@@ -8,7 +8,7 @@ from transfusion_tf import training
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("model", "resnet18", "Use one of resnet50, inception_v3"),
+        ("model", "resnet18", "model=.resnet18.*Models are resnet50"),
         ("augmentation", "mixup", "Received: augmentation='mixup'"),
         ("preprocessing", "yuv", "Use one of caffe, tf, torch, lite"),
         ("optimizer", "lamb", "Use one of adam, sgd"),

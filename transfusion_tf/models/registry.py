@@ -111,7 +111,7 @@ def build(
 def _architecture(name: str) -> _Architecture:
     if name not in _ARCHITECTURES:
         raise ValueError(
-            f"Unknown model. Received: name={name!r}. "
+            f"Unknown model. Received: model={name!r}. "
             f"Models are {', '.join(MODEL_NAMES)}; variants "
             f"{variants.FORMS}."
         )
