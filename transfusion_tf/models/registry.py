@@ -35,9 +35,14 @@ _ARCHITECTURES = {
         )
         for name in cbr.FAMILY
     },
-    "efficientnet_lite0": _Architecture(
-        efficientnet_lite.build_backbone, "lite", 32
-    ),
+    **{
+        name: _Architecture(
+            functools.partial(efficientnet_lite.build_backbone, name),
+            "lite",
+            32,
+        )
+        for name in efficientnet_lite.SCALES
+    },
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_ARCHITECTURES)
 

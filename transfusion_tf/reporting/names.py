@@ -11,6 +11,8 @@ MODEL_TITLES: dict[str, str] = {
     "cbr_tiny": "CBR-Tiny",
     "cbr_tiny_as_printed": "CBR-Tiny (as printed)",
     "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite1": "EfficientNet-Lite1",
+    "efficientnet_lite2": "EfficientNet-Lite2",
 }
 
 METRIC_TITLES: dict[str, str] = {"auc": "AUC", "accuracy": "accuracy"}
