@@ -144,8 +144,9 @@ def _source_of(
     source = plan.stages[slot.stage]
     if source.name == "gabor" and slot.key != first_kernel:
         return sources.Random()
-    is_resampled = source.name in ("mean_var", "empirical", "shuffle")
-    if is_resampled and slot.key.endswith("/bias") and not plan.resample_biases:
+    is_bias = slot.key.endswith("/bias")
+    is_resampled = is_bias and isinstance(source, sources.Resample)
+    if is_resampled and not plan.resample_biases:
         return sources.Random()  # Zeros, by the initializer.
     return source
 
@@ -155,7 +156,7 @@ def _batch_norm_source(slot: sources.Slot, plan: plans.Plan) -> sources.Source:
         case "transfer":
             return sources.Copy()
         case "mean_var":
-            return sources.MeanVar()
+            return sources.Resample("mean_var")
         case "recalibrate" if "/moving_" in slot.key:
             # Estimated later, on data; until then the identity's.
             return sources.Random("recalibrate")

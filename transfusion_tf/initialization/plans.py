@@ -11,9 +11,9 @@ SOURCES: Mapping[str, sources.Source] = {
     for source in (
         sources.Random(),
         sources.Copy(),
-        sources.MeanVar(),
-        sources.Empirical(),
-        sources.Shuffle(),
+        sources.Resample("mean_var"),
+        sources.Resample("empirical"),
+        sources.Resample("shuffle"),
         sources.Gabor(),
     )
 }

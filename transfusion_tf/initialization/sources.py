@@ -115,17 +115,21 @@ class Copy:
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanVar:
-    """Draws i.i.d. from a normal distribution of the donor's two moments.
+class Resample:
+    """Draws a tensor like the donor's, without its features.
 
-    Of each tensor mean and variance are taken, nothing else. A moving
-    variance is drawn from the gamma distribution of these moments, which has
-    no negative values.
+    Attributes:
+        name: "mean_var" draws i.i.d. from a normal distribution of the donor
+            tensor's mean and variance; a moving variance from the gamma
+            distribution of these moments, which has no negative values.
+            "empirical" draws with replacement from the donor tensor's own
+            values. "shuffle" permutes them.
 
-    Source: section 5 ("Mean Var Init").
+    Source: section 5 (Mean Var Init) and the appendix (its empirical variant);
+        Matsoukas et al. 2022, in whose code the permutation stands beside.
     """
 
-    name: str = "mean_var"
+    name: str
     needs_donor: bool = True
     may_use_donor: bool = True
 
@@ -138,69 +142,30 @@ class MeanVar:
             ValueError: The donor has none of this name and shape, or its
                 tensor is empty.
         """
-        array = donor_array(slot, donor).astype(np.float64)
-        mean, std = float(array.mean()), float(array.std())
+        array = donor_array(slot, donor)
         rng = keyed_rng(seed, slot.key, self.name)
-        if slot.key.endswith("/moving_variance") and std > 0:
-            scale = std**2 / mean
-            drawn = rng.gamma(mean / scale, scale, array.shape)
-            detail = f"gamma(mean={mean:.6g}, std={std:.6g})"
+        if self.name == "mean_var":
+            is_variance = slot.key.endswith("/moving_variance")
+            drawn, detail = _draw_like(rng, array, is_variance)
+        elif self.name == "empirical":
+            drawn = rng.choice(array.ravel(), array.shape)
+            detail = f"values of {_name_of(donor)}"
         else:
-            drawn = rng.normal(mean, std, array.shape)
-            detail = f"normal(mean={mean:.6g}, std={std:.6g})"
+            drawn = rng.permutation(array.ravel()).reshape(array.shape)
+            detail = f"permuted values of {_name_of(donor)}"
         return Value(drawn.astype(np.float32), detail, donor)
 
 
-@dataclasses.dataclass(frozen=True)
-class Empirical:
-    """Draws with replacement from the donor tensor's own values.
-
-    Source: the appendix's variant of Mean Var Init.
-    """
-
-    name: str = "empirical"
-    needs_donor: bool = True
-    may_use_donor: bool = True
-
-    def value(
-        self, slot: Slot, *, seed: int, donor: donors.Donor | None
-    ) -> Value:
-        """Draws a value.
-
-        Raises:
-            ValueError: The donor has none of this name and shape, or its
-                tensor is empty.
-        """
-        array = donor_array(slot, donor)
-        rng = keyed_rng(seed, slot.key, self.name)
-        drawn = rng.choice(array.ravel(), array.shape)
-        return Value(drawn, f"values of {_name_of(donor)}", donor)
-
-
-@dataclasses.dataclass(frozen=True)
-class Shuffle:
-    """Permutes the donor tensor's values.
-
-    Source: Matsoukas et al. 2022, in whose code it stands beside Mean Var.
-    """
-
-    name: str = "shuffle"
-    needs_donor: bool = True
-    may_use_donor: bool = True
-
-    def value(
-        self, slot: Slot, *, seed: int, donor: donors.Donor | None
-    ) -> Value:
-        """Permutes.
-
-        Raises:
-            ValueError: The donor has none of this name and shape, or its
-                tensor is empty.
-        """
-        array = donor_array(slot, donor)
-        rng = keyed_rng(seed, slot.key, self.name)
-        permuted = rng.permutation(array.ravel()).reshape(array.shape)
-        return Value(permuted, f"permuted values of {_name_of(donor)}", donor)
+def _draw_like(
+    rng: np.random.Generator, array: np.ndarray, is_variance: bool
+) -> tuple[np.ndarray, str]:
+    """Draws by mean and standard deviation, and says from what."""
+    mean, std = (float(f(array, dtype=np.float64)) for f in (np.mean, np.std))
+    moments = f"(mean={mean:.6g}, std={std:.6g})"
+    if is_variance and std > 0:
+        scale = std**2 / mean
+        return rng.gamma(mean / scale, scale, array.shape), f"gamma{moments}"
+    return rng.normal(mean, std, array.shape), f"normal{moments}"
 
 
 @dataclasses.dataclass(frozen=True)
