@@ -20,6 +20,7 @@ def test_the_launchers_are_those_of_the_design():
     assert [path.stem for path in LAUNCHERS] == [
         "evaluate",
         "prepare_data",
+        "probe",
         "report",
         "similarity",
         "study",

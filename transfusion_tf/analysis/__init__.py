@@ -4,18 +4,32 @@ from transfusion_tf.analysis.activations import (
     MAX_GRID_POSITIONS,
     StageActivations,
 )
+from transfusion_tf.analysis.interpolation import LinePoint, interpolate
 from transfusion_tf.analysis.layer_change import (
     Checkpoint,
     ProtocolConfig,
     compare,
     compare_runs,
 )
+from transfusion_tf.analysis.network import Network
+from transfusion_tf.analysis.reinitialization import (
+    StageReset,
+    reinitialize_stages,
+)
+from transfusion_tf.analysis.weight_movement import Movement, weight_movement
 
 __all__ = [
     "MAX_GRID_POSITIONS",
     "Checkpoint",
+    "LinePoint",
+    "Movement",
+    "Network",
     "ProtocolConfig",
     "StageActivations",
+    "StageReset",
     "compare",
     "compare_runs",
+    "interpolate",
+    "reinitialize_stages",
+    "weight_movement",
 ]

@@ -1,0 +1,89 @@
+"""Looks into finished runs at the level of their layers.
+
+Examples:
+  python -m launch.probe --probe=weight_movement --run_a=runs/one
+how far each variable moved from step 0;
+  python -m launch.probe --probe=reinitialize --run_a=runs/one --data_dir=tfds
+the score when one stage is put back to step 0 (rerandomize: drawn anew);
+  python -m launch.probe --probe=interpolate --run_a=runs/one --run_b=runs/two
+the score along the line between two runs.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from launch import cli
+from transfusion_tf import analysis, data, records, training
+
+PROBES = ("weight_movement", "reinitialize", "rerandomize", "interpolate")
+_PROBE = flags.DEFINE_enum(
+    "probe", None, PROBES, "What to look at.", required=True
+)
+_RUN_A = flags.DEFINE_string("run_a", None, "A finished run.", required=True)
+_RUN_B = flags.DEFINE_string(
+    "run_b",
+    None,
+    "Another finished run of that model, for weight_movement and interpolate. "
+    "Default: from step 0 of the same run.",
+)
+_SPLIT = flags.DEFINE_enum(
+    "split", "test", list(data.SPLIT_NAMES), "What is scored."
+)
+_NUM_POINTS = flags.DEFINE_integer(
+    "num_points", 11, "Points on the line, both ends included.", lower_bound=2
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where prepare_data wrote the data sets."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Also write a .json.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints a row for each variable, stage or point."""
+    del argv
+    run = records.RunDirectory(_RUN_A.value)
+    training.prepare_runtime(run.config()["config"]["num_threads"])
+    network = analysis.Network(
+        run, training.Trainer(), data_dir=_DATA_DIR.value
+    )
+    rows = [dataclasses.asdict(row) for row in _look(network)]
+    for row in rows:
+        cells = (_cell(value) for value in row.values())
+        print("  ".join(cells).rstrip())
+    if _OUTPUT.value:
+        content = {"probe": _PROBE.value, "split": _SPLIT.value, "rows": rows}
+        records.write_json(_OUTPUT.value, content)
+
+
+def _look(network: analysis.Network) -> list[Any]:
+    split = _SPLIT.value
+    if _PROBE.value == "reinitialize":
+        return analysis.reinitialize_stages(
+            network, mode="initial", split=split
+        )
+    if _PROBE.value == "rerandomize":
+        return analysis.reinitialize_stages(network, mode="random", split=split)
+    last = analysis.Checkpoint(network.run, network.last_step)
+    first, second = analysis.Checkpoint(network.run, 0), last
+    if _RUN_B.value:
+        other = records.RunDirectory(_RUN_B.value)
+        step = other.result()["num_steps"]
+        first, second = last, analysis.Checkpoint(other, step)
+    if _PROBE.value == "weight_movement":
+        return analysis.weight_movement(network, first, second)
+    return analysis.interpolate(
+        network, first, second, num_points=_NUM_POINTS.value, split=split
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:10.4f}"
+    return f"{value or 'as trained':36}"
+
+
+if __name__ == "__main__":
+    cli.run(main)
