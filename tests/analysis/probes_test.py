@@ -91,7 +91,7 @@ def test_the_ends_of_the_line_are_the_two_runs(runs, network):
         assert points[place].score == pytest.approx(expected)
 
 
-def test_the_middle_of_the_line_is_the_mean(runs, network, monkeypatch):
+def test_the_line_goes_from_the_first_to_the_second(runs, network, monkeypatch):
     seen = []
     monkeypatch.setattr(
         analysis.Network,
@@ -102,6 +102,8 @@ def test_the_middle_of_the_line_is_the_mean(runs, network, monkeypatch):
     one, two = (network.weights(end) for end in ends)
     analysis.interpolate(network, *ends, num_points=3)
     for key, value in seen[1].items():
+        np.testing.assert_array_equal(seen[0][key], one[key])
+        np.testing.assert_array_equal(seen[2][key], two[key])
         np.testing.assert_allclose(
             value, (one[key] + two[key]) / 2, rtol=1e-5, atol=1e-7
         )
