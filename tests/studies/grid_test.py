@@ -33,11 +33,16 @@ def test_runs_of_one_architecture_stand_together():
 
 
 def test_the_donor_is_not_handed_to_random_arms():
-    study = study_of(["resnet50/random", "resnet50/transfer"])
+    arms = ["random", "transfer", "transfuse:none"]
+    study = study_of([f"resnet50/{init}" for init in arms])
     base = dataclasses.replace(BASE, donor="weights.h5")
     study = dataclasses.replace(study, base=base)
     donors = {config.init: config.donor for config in study.runs()}
-    assert donors == {"random": None, "transfer": "weights.h5"}
+    assert donors == {
+        "random": None,
+        "transfer": "weights.h5",
+        "transfuse:none": None,
+    }
 
 
 @pytest.mark.parametrize("text", ["resnet50", "resnet50/", "/random", ""])
@@ -53,6 +58,11 @@ def test_an_arm_that_is_none_is_refused(text):
 def test_nothing_to_compare_or_the_same_twice_is_refused(arms, seeds):
     with pytest.raises(ValueError, match="no two alike"):
         study_of(arms, seeds)
+
+
+def test_a_variant_with_a_factor_is_a_model():
+    arm = studies.Arm.parse("resnet50:slim=block2/4/transfuse:block2")
+    assert arm == studies.Arm("resnet50:slim=block2/4", "transfuse:block2")
 
 
 def test_an_unknown_model_is_found_when_the_study_is_made():

@@ -7,6 +7,8 @@ from typing import Any
 from transfusion_tf import records, training
 from transfusion_tf.analysis import ProtocolConfig
 
+_OF_NO_DONOR = ("random", "transfuse:none")
+
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
@@ -31,7 +33,8 @@ class Arm:
         >>> Arm.parse("cbr_tiny/random")
         Arm(model='cbr_tiny', init='random')
         """
-        model, slash, init = text.partition("/")
+        # A variant's factor has a slash too, a scheme has none.
+        model, slash, init = text.rpartition("/")
         if not (model and slash and init):
             raise ValueError(
                 "An arm is written model/init. Received: "
@@ -86,7 +89,7 @@ class StudyConfig:
                 self.base,
                 model=arm.model,
                 init=arm.init,
-                donor=None if arm.init == "random" else self.base.donor,
+                donor=None if arm.init in _OF_NO_DONOR else self.base.donor,
                 seed=seed,
                 fold=fold,
             )
