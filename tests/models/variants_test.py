@@ -70,6 +70,8 @@ def test_widths_of_a_variant(name, kept, widths):
         v.shape[-1] for k, v in staged.variables().items() if "conv/kernel" in k
     ]
     assert kernels == widths
+    features = staged.feature_model().output
+    assert [x.shape[-1] for x in features.values()] == widths
     assert staged.architecture == "cbr_tiny"
     assert staged.name == name
     assert models.stage_names(name) == tuple(s.name for s in staged.stages)

@@ -109,7 +109,7 @@ class StagedModel:
             for stage in self.stages
         }
         return keras.Model(
-            self.model.input, outputs, name=f"{self.name}_features"
+            self.model.input, outputs, name=f"{self.architecture}_features"
         )
 
 
