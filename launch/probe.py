@@ -82,6 +82,8 @@ def _look(network: analysis.Network) -> list[Any]:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:10.4f}"
+    if value is None:
+        return f"{'-':>10}"
     return f"{value or 'as trained':36}"
 
 

@@ -41,7 +41,8 @@ def test_weights_move_as_their_difference_says(runs, network):
         assert movement.relative == pytest.approx(movement.distance / size)
     assert by_key["conv2_conv/kernel"].stage == "conv2"
     # A shift begins at zero: of nothing there is no share.
-    assert by_key["conv2_bn/beta"].relative == np.inf
+    assert by_key["conv2_bn/beta"].distance > 0
+    assert by_key["conv2_bn/beta"].relative is None
     still = analysis.weight_movement(network, last, last)
     assert {(m.distance, m.relative) for m in still} == {(0.0, 0.0)}
 
@@ -118,6 +119,29 @@ def test_what_cannot_be_is_refused(runs, network):
     missing = analysis.Checkpoint(runs[0], 3)
     with pytest.raises(FileNotFoundError, match="--keep_checkpoint_steps=3"):
         analysis.weight_movement(network, missing, end)
+
+
+def test_a_run_of_another_model_is_named(runs, network, tmp_path):
+    record = runs[1].config()
+    record["config"]["model"] = "cbr_small"
+    other = records.RunDirectory(tmp_path)
+    records.write_json(other.config_path, record)
+    with pytest.raises(ValueError, match="model='cbr_tiny' and.*'cbr_small'"):
+        network.weights(analysis.Checkpoint(other, 6))
+
+
+def test_the_launcher_writes_movements_as_json(runs, tmp_path):
+    process = running.run(
+        "probe",
+        "--probe=weight_movement",
+        f"--run_a={runs[0].path}",
+        f"--output={tmp_path / 'rows.json'}",
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    text = (tmp_path / "rows.json").read_text()
+    assert "Infinity" not in text
+    by_key = {row["variable"]: row for row in json.loads(text)["rows"]}
+    assert by_key["conv1_bn/beta"]["relative"] is None
 
 
 def test_the_launcher_prints_and_writes_a_row_a_stage(runs, tmp_path):

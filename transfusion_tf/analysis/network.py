@@ -62,7 +62,18 @@ class Network:
 
         Raises:
             FileNotFoundError: If the run did not keep them.
+            ValueError: If the run is of another model.
         """
+        ours, theirs = (
+            run.config()["config"]["model"]
+            for run in (self.run, checkpoint.run)
+        )
+        if ours != theirs:
+            raise ValueError(
+                "Weights are read into a network of the same model. Received: "
+                f"model={ours!r} and, of run {checkpoint.run.path.name}, "
+                f"{theirs!r}. Name two runs of one model."
+            )
         self.program.staged.model.load_weights(checkpoint.path)
         variables = self.program.staged.variables()
         return {key: variable.numpy() for key, variable in variables.items()}

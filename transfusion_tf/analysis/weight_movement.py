@@ -20,14 +20,13 @@ class Movement:
         stage: Its stage, or `head`.
         distance: L2 norm of the difference, at least 0.
         relative: `distance` over the L2 norm of the first checkpoint's value;
-            infinite where that is zero and the second's is not, 0 where
-            neither is anything.
+            `None` where that is zero: of nothing there is no share.
     """
 
     variable: str
     stage: str
     distance: float
-    relative: float
+    relative: float | None
 
 
 def weight_movement(
@@ -56,10 +55,7 @@ def weight_movement(
         difference = after[key].astype(np.float64) - start
         distance = float(np.linalg.norm(difference))
         size = float(np.linalg.norm(start.astype(np.float64)))
-        if size:
-            relative = distance / size
-        else:
-            relative = np.inf if distance else 0.0
+        relative = distance / size if size else None
         movements.append(
             Movement(key, network.stage_of(key), distance, relative)
         )
