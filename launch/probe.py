@@ -6,7 +6,11 @@ how far each variable moved from step 0;
   python -m launch.probe --probe=reinitialize --run_a=runs/one --data_dir=tfds
 the score when one stage is put back to step 0 (rerandomize: drawn anew);
   python -m launch.probe --probe=interpolate --run_a=runs/one --run_b=runs/two
-the score along the line between two runs.
+the score along the line between two runs;
+  python -m launch.probe --probe=block_shuffle --run_a=runs/one --data_dir=tfds
+the score on images whose blocks are put into another order;
+  python -m launch.probe --probe=neighbors --run_a=runs/one --data_dir=tfds
+the score of the nearest training images, by each stage's features.
 """
 
 import dataclasses
@@ -18,7 +22,14 @@ from absl import flags
 from launch import cli
 from transfusion_tf import analysis, data, records, training
 
-PROBES = ("weight_movement", "reinitialize", "rerandomize", "interpolate")
+PROBES = (
+    "weight_movement",
+    "reinitialize",
+    "rerandomize",
+    "interpolate",
+    "block_shuffle",
+    "neighbors",
+)
 _PROBE = flags.DEFINE_enum(
     "probe", None, PROBES, "What to look at.", required=True
 )
@@ -34,6 +45,9 @@ _SPLIT = flags.DEFINE_enum(
 )
 _NUM_POINTS = flags.DEFINE_integer(
     "num_points", 11, "Points on the line, both ends included.", lower_bound=2
+)
+_NUM_NEIGHBORS = flags.DEFINE_integer(
+    "num_neighbors", 20, "Training images that vote.", lower_bound=1
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepare_data wrote the data sets."
@@ -60,31 +74,35 @@ def main(argv: Sequence[str]) -> None:
 
 def _look(network: analysis.Network) -> list[Any]:
     split = _SPLIT.value
-    if _PROBE.value == "reinitialize":
-        return analysis.reinitialize_stages(
-            network, mode="initial", split=split
-        )
-    if _PROBE.value == "rerandomize":
-        return analysis.reinitialize_stages(network, mode="random", split=split)
     last = analysis.Checkpoint(network.run, network.last_step)
-    first, second = analysis.Checkpoint(network.run, 0), last
+    ends = (analysis.Checkpoint(network.run, 0), last)
     if _RUN_B.value:
         other = records.RunDirectory(_RUN_B.value)
         step = other.result()["num_steps"]
-        first, second = last, analysis.Checkpoint(other, step)
-    if _PROBE.value == "weight_movement":
-        return analysis.weight_movement(network, first, second)
-    return analysis.interpolate(
-        network, first, second, num_points=_NUM_POINTS.value, split=split
-    )
+        ends = (last, analysis.Checkpoint(other, step))
+    match _PROBE.value:
+        case "weight_movement":
+            return analysis.weight_movement(network, *ends)
+        case "interpolate":
+            return analysis.interpolate(
+                network, *ends, num_points=_NUM_POINTS.value, split=split
+            )
+        case "block_shuffle":
+            return analysis.score_shuffled_blocks(network, split=split)
+        case "neighbors":
+            return analysis.score_neighbors(
+                network, num_neighbors=_NUM_NEIGHBORS.value, split=split
+            )
+    mode = {"reinitialize": "initial", "rerandomize": "random"}[_PROBE.value]
+    return analysis.reinitialize_stages(network, mode=mode, split=split)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:10.4f}"
-    if value is None:
-        return f"{'-':>10}"
-    return f"{value or 'as trained':36}"
+    if isinstance(value, int):
+        return f"{value:10}"
+    return f"{'-':>10}" if value is None else f"{value or 'as trained':36}"
 
 
 if __name__ == "__main__":

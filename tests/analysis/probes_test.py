@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.launch import running
-from transfusion_tf import analysis, records
+from transfusion_tf import analysis, data, records
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,79 @@ def test_the_line_goes_from_the_first_to_the_second(runs, network, monkeypatch):
         np.testing.assert_allclose(
             value, (one[key] + two[key]) / 2, rtol=1e-5, atol=1e-7
         )
+
+
+def test_an_image_whose_block_is_itself_scores_as_its_run_did(runs, network):
+    scores = analysis.score_shuffled_blocks(network, block_sizes=[32])
+    expected = runs[0].result()["test"]["accuracy"]
+    assert scores[0].score == pytest.approx(expected)
+
+
+def test_blocks_are_halved_to_one_pixel_and_reach_the_network(
+    network, monkeypatch
+):
+    seen = []
+    batch = {
+        "image": tf.random.stateless_uniform([2, 32, 32, 3], [1, 2]),
+        "example_id": tf.constant([5, 6], tf.int64),
+    }
+    monkeypatch.setattr(
+        analysis.Network,
+        "score",
+        lambda self, weights, split, change: (
+            seen.append(change(batch)["image"].numpy()) or {"accuracy": 0.5}
+        ),
+    )
+    scores = analysis.score_shuffled_blocks(network)
+    assert [s.block_size for s in scores] == [32, 16, 8, 4, 2, 1]
+    for score, images in zip(scores, seen, strict=True):
+        expected = analysis.shuffle_blocks(
+            batch["image"], [5, 6], block_size=score.block_size
+        )
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_a_change_of_the_images_is_what_is_scored(network):
+    reader = network.data.reader("test")
+    ids, logits = network.program.predict(
+        reader, lambda b: b | {"image": tf.zeros_like(b["image"])}
+    )
+    np.testing.assert_array_equal(ids, reader.split.example_ids)
+    np.testing.assert_allclose(logits, np.tile(logits[:1], [len(ids), 1]))
+    assert not np.allclose(network.program.predict(reader)[1], logits)
+
+
+def test_neighbours_are_asked_of_each_stage_before_and_after(runs, network):
+    scores = analysis.score_neighbors(network, num_neighbors=3)
+    assert [s.stage for s in scores] == network.stage_names
+    for step, name in ((0, "initial"), (6, "trained")):
+        network.weights(analysis.Checkpoint(runs[0], step))
+        model = network.program.staged.feature_model()
+        features, labels = {}, {}
+        for split in ("train", "test"):
+            reader = network.data.reader(split)
+            batch = next(iter(reader.evaluation_batches(128)))
+            n = reader.split.num_examples
+            assert n <= 128
+            pixels = data.normalize(
+                batch["image"][:n], network.program.preprocessing
+            )
+            maps = model(pixels, training=False)["conv2"].numpy()
+            rows = maps.mean(axis=(1, 2))
+            features[split] = rows / np.linalg.norm(rows, axis=1)[:, None]
+            labels[split] = reader.split.labels
+        nearest = np.argsort(-features["test"] @ features["train"].T, axis=1)
+        votes = labels["train"][nearest[:, :3]]
+        counts = [np.bincount(v, minlength=2) for v in votes]
+        accuracy = (np.argmax(counts, axis=1) == labels["test"]).mean()
+        assert getattr(scores[1], name) == pytest.approx(accuracy)
+
+
+def test_neighbours_that_cannot_be_are_refused(network):
+    with pytest.raises(ValueError, match="num_neighbors=10000"):
+        analysis.score_neighbors(network, num_neighbors=10000)
+    with pytest.raises(ValueError, match="their own neighbours"):
+        analysis.score_neighbors(network, num_neighbors=1, split="train")
 
 
 def test_what_cannot_be_is_refused(runs, network):

@@ -4,12 +4,22 @@ from transfusion_tf.analysis.activations import (
     MAX_GRID_POSITIONS,
     StageActivations,
 )
+from transfusion_tf.analysis.block_shuffling import (
+    ShuffledScore,
+    score_shuffled_blocks,
+    shuffle_blocks,
+)
 from transfusion_tf.analysis.interpolation import LinePoint, interpolate
 from transfusion_tf.analysis.layer_change import (
     Checkpoint,
     ProtocolConfig,
     compare,
     compare_runs,
+)
+from transfusion_tf.analysis.nearest_neighbors import (
+    StageNeighbors,
+    score_neighbors,
+    vote,
 )
 from transfusion_tf.analysis.network import Network
 from transfusion_tf.analysis.reinitialization import (
@@ -25,11 +35,17 @@ __all__ = [
     "Movement",
     "Network",
     "ProtocolConfig",
+    "ShuffledScore",
     "StageActivations",
+    "StageNeighbors",
     "StageReset",
     "compare",
     "compare_runs",
     "interpolate",
     "reinitialize_stages",
+    "score_neighbors",
+    "score_shuffled_blocks",
+    "shuffle_blocks",
+    "vote",
     "weight_movement",
 ]

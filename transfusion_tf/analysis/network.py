@@ -83,13 +83,17 @@ class Network:
         return self.program.staged.stage_of(key.rpartition("/")[0])
 
     def score(
-        self, weights: Mapping[str, np.ndarray], split: str
+        self,
+        weights: Mapping[str, np.ndarray],
+        split: str,
+        change: training.BatchChange | None = None,
     ) -> dict[str, Any]:
         """Scores a split with these weights.
 
         Args:
             weights: Every variable by its key.
             split: "train", "validation" or "test".
+            change: What is done to each batch before it is scored.
 
         Returns:
             The task's metrics.
@@ -97,5 +101,5 @@ class Network:
         for key, variable in self.program.staged.variables().items():
             variable.assign(weights[key])
         reader = self.data.reader(split)
-        ids, logits = self.program.predict(reader)
+        ids, logits = self.program.predict(reader, change)
         return self.data.score(self.data.predictions(reader, ids, logits))

@@ -27,11 +27,16 @@ from transfusion_tf.evaluation.metrics import (
     compute_metric,
     top5_accuracy,
 )
-from transfusion_tf.evaluation.predictions import Predictions, merge_folds
+from transfusion_tf.evaluation.predictions import (
+    UNKNOWN,
+    Predictions,
+    merge_folds,
+)
 
 __all__ = [
     "METRIC_NAMES",
     "MIN_SEEDS",
+    "UNKNOWN",
     "Interval",
     "Predictions",
     "StepsSummary",

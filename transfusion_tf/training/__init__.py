@@ -15,6 +15,7 @@ from transfusion_tf.training.interruption import (
 )
 from transfusion_tf.training.loop import num_steps_of
 from transfusion_tf.training.program import (
+    BatchChange,
     Program,
     ProgramSpec,
     make_strategy,
@@ -31,6 +32,7 @@ from transfusion_tf.training.trainer import (
 )
 
 __all__ = [
+    "BatchChange",
     "LOCATION_FIELDS",
     "Interrupted",
     "Program",

@@ -6,6 +6,7 @@ and `Program.reset_optimizer` bring all of its state back to a run's start.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from transfusion_tf import data, models
 from transfusion_tf.training import freezing
 
 _SGD_MOMENTUM = 0.9
+BatchChange = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +127,13 @@ class Program:
         self._train(batch)
 
     def predict(
-        self, reader: data.SplitReader
+        self, reader: data.SplitReader, change: BatchChange | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Computes the logits of every example of a split, each once.
 
         Args:
             reader: The split.
+            change: What is done to each batch before it is scored.
 
         Returns:
             Example ids, int64 `[num_examples]`, ascending, and logits,
@@ -140,6 +143,8 @@ class Program:
             RuntimeError: If an example was lost or came twice.
         """
         batches = reader.evaluation_batches(self.spec.batch_size)
+        if change is not None:
+            batches = batches.map(change)
         ids, logits = [], []
         for batch in reader.watched(self.distribute(batches)):
             received_ids, received_logits = self._predict(batch)

@@ -295,17 +295,33 @@ class TaskData:
             The predictions; a patient is a number drawn by the split's hash,
             so that records can be published.
         """
-        split = reader.split
+        scores = self.policy.scores if self.policy else self.task.scores
+        return self.scored(reader, ids, scores(logits))
+
+    def labels(self, reader: data.SplitReader) -> np.ndarray:
+        """Returns what scores are held against, as `Predictions.label`."""
+        labels = reader.split.labels
         if self.policy is None:
-            label = self.task.targets(split.labels)
-            score = self.task.scores(logits)
-        else:
-            label = self.policy.known_labels(split.labels)
-            score = self.policy.scores(logits)
+            return self.task.targets(labels)
+        return self.policy.known_labels(labels)
+
+    def scored(
+        self, reader: data.SplitReader, ids: np.ndarray, score: np.ndarray
+    ) -> evaluation.Predictions:
+        """Puts scores, however they were made, beside labels and patients.
+
+        Args:
+            reader: The split.
+            ids: Example ids, int64 `[num_examples]`, those of the split.
+            score: As `Predictions.score`.
+
+        Returns:
+            The predictions; patients as in `predictions`.
+        """
         return evaluation.Predictions(
             example_id=ids,
-            patient=_patient_numbers(split),
-            label=label,
+            patient=_patient_numbers(reader.split),
+            label=self.labels(reader),
             score=score,
         )
 
