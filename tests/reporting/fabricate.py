@@ -16,9 +16,9 @@ STAGES = {
     "cbr_tiny": ("conv1", "conv2", "conv3", "conv4"),
 }
 # How far scores of positives and negatives lie apart.
-SIGNAL = {"transfer": 2.0, "random": 0.7}
+SIGNAL = {"transfer": 2.0, "random": 0.7, "transfuse:block1": 1.5}
 # The step of the first validation AUC above 0.8; None: never.
-CROSSING = {"transfer": 24, "random": None}
+CROSSING = {"transfer": 24, "random": None, "transfuse:block1": 36}
 STEPS = (12, 24, 36, 48, 60)
 NUM_TEST = 200
 
@@ -62,6 +62,27 @@ def curve(init, seed):
     ]
 
 
+def first_values(model, init):
+    """What `initialization.json` holds: a kernel and a scale a stage."""
+    num_copied = {
+        "random": 0,
+        "transfer": len(STAGES[model]),
+        "transfuse:block1": 2,
+    }[init]
+    stages = [*STAGES[model], "head"]
+    return [
+        {
+            "variable": f"{stage}_{kind}",
+            "stage": stage,
+            "source": "copy"
+            if place < num_copied and stage != "head"
+            else "random",
+        }
+        for place, stage in enumerate(stages)
+        for kind in ("conv/kernel", "bn/gamma")
+    ]
+
+
 def write_run(study_dir, model, init, seed, task="synthetic", finished=True):
     path = study_dir / "runs" / run_name(model, init, seed)
     write_json(
@@ -76,12 +97,12 @@ def write_run(study_dir, model, init, seed, task="synthetic", finished=True):
             },
             "num_outputs": 5,
             "image_shape": [64, 64, 3],
-            "donor": DONOR if init == "transfer" else None,
+            "donor": None if init == "random" else DONOR,
             "environment": {"tensorflow": "2.21.0"},
             "data": {"train": {"num_examples": 400, "num_patients": 200}},
         },
     )
-    write_json(path / "initialization.json", [])
+    write_json(path / "initialization.json", first_values(model, init))
     values = curve(init, seed)
     rows = [{"step": 6, "split": "train", "loss": 1.0}] + [
         {"step": step, "epoch": k + 1, "split": "validation", "auc": value}

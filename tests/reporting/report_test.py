@@ -54,6 +54,14 @@ def aucs_on_test(init, num_seeds=3):
     ]
 
 
+def test_a_study_of_parts_shows_how_much_is_transfused(tmp_path):
+    arms = (*fabricate.ARMS, ("efficientnet_lite0", "transfuse:block1"))
+    fabricate.write_study(tmp_path / "study", 1, arms=arms)
+    report = reporting.write_report(tmp_path / "study", tmp_path / "report")
+    more = {file.name for file in report.files} - set(FILES)
+    assert more == {"transfusion.png", "transfusion.svg"}
+
+
 def test_every_file_is_written_and_named(three):
     path, report = three
     assert [file.name for file in report.files] == FILES
@@ -76,6 +84,13 @@ def test_csv_holds_the_mean_with_students_t_interval(three):
     assert float(row["test_mean"]) == pytest.approx(np.mean(values))
     assert float(row["test_seed_low"]) == pytest.approx(low)
     assert float(row["test_seed_high"]) == pytest.approx(high)
+    assert row["second_metric"] == "average_precision"
+    precisions = [
+        evaluation.average_precision(arrays["label"], arrays["score"])
+        for seed in range(3)
+        for arrays in [fabricate.predictions("transfer", seed)]
+    ]
+    assert float(row["second_mean"]) == pytest.approx(np.mean(precisions))
 
 
 def test_csv_holds_the_paired_difference_with_its_joint_interval(three):
@@ -94,7 +109,7 @@ def test_csv_holds_the_paired_difference_with_its_joint_interval(three):
 
 
 def test_csv_cells_are_plain_numbers_or_empty(three, two):
-    words = {"model", "init", "donor", "metric"}
+    words = {"model", "init", "donor", "metric", "second_metric"}
     for path, _ in (three, two):
         for name in ("table.csv", "runs.csv"):
             for row in rows_of(path / "report" / name):
@@ -202,19 +217,23 @@ def test_without_comparisons_there_is_no_figure_of_layers(tmp_path):
     assert "layer_similarity.svg" not in written
 
 
-def test_an_accuracy_task_is_reported_as_accuracy(tmp_path):
+@pytest.mark.parametrize("num_classes", [5, 10])
+def test_an_accuracy_task_is_reported_as_accuracy(tmp_path, num_classes):
     arms = (("cbr_tiny", "random"),)
     fabricate.write_study(tmp_path, 3, arms, layers=False)
     for seed in range(3):
         path = tmp_path / f"runs/cbr_tiny-random-seed{seed}"
-        label = np.arange(40) % 4
-        guess = np.where(np.arange(40) < 20 + 4 * seed, label, (label + 1) % 4)
+        label = np.arange(40) % num_classes
+        # The place of the true class among the scores, the best being 0.
+        place = np.where(np.arange(40) < 20 + 4 * seed, 0, 4)
+        place[30:] = num_classes // 2
+        order = (np.arange(num_classes) - label[:, None]) % num_classes
         np.savez(
             path / "predictions_test.npz",
             example_id=np.arange(40),
             patient=np.arange(40),
             label=label,
-            score=np.eye(4)[guess],
+            score=-((order + place[:, None]) % num_classes).astype(float),
         )
         result = json.loads((path / "result.json").read_text())
         result["test"] = {"accuracy": 0.5 + 0.1 * seed}
@@ -229,6 +248,15 @@ def test_an_accuracy_task_is_reported_as_accuracy(tmp_path):
     assert "verage precision" not in report.table_markdown
     row = rows_of(tmp_path / "report/table.csv")[0]
     assert float(row["test_mean"]) == pytest.approx(0.6)
+    runs = rows_of(tmp_path / "report/runs.csv")
+    if num_classes == 5:  # Five guesses of five are no news.
+        assert "op-5" not in report.table_markdown
+        assert row["second_metric"] == row["second_mean"] == ""
+    else:
+        assert "| Top-5 accuracy " in report.table_markdown
+        assert row["second_metric"] == "top5_accuracy"
+        assert float(row["second_mean"]) == pytest.approx(0.75)
+        assert {float(run["second"]) for run in runs} == {0.75}
 
 
 def test_the_table_names_the_seeds_and_what_the_runs_were_made_with(tmp_path):

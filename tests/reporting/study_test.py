@@ -46,6 +46,54 @@ def test_a_run_holds_what_its_records_hold(tmp_path):
     assert (stem.stage, stem.score, stem.null) == ("stem", 0.9, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("sources", "num_transfused"),
+    [
+        (["random"] * 5, 0),
+        (["copy", "copy", "random", "random", "random"], 2),
+        (["copy"] * 5, 5),
+        (["copy", "copy", "mean_var", "mean_var", "mean_var"], None),
+        (["copy", "random", "copy", "random", "random"], None),
+        (["gabor", "random", "random", "random", "random"], None),
+    ],
+)
+def test_how_much_is_transfused_is_read_of_the_first_values(
+    tmp_path, sources, num_transfused
+):
+    fabricate.write_study(tmp_path, 1)
+    path = tmp_path / "runs" / "efficientnet_lite0-transfer-seed0"
+    stages = fabricate.STAGES["efficientnet_lite0"]
+
+    def change(variables):
+        for variable in variables:
+            if variable["stage"] != "head":
+                place = stages.index(variable["stage"])
+                variable["source"] = sources[place]
+
+    edit(path / "initialization.json", change)
+    run = study_module.read_study(tmp_path).runs[0]
+    assert run.stages == stages
+    assert run.num_transfused == num_transfused
+
+
+def test_a_stage_copied_by_half_is_not_transfused(tmp_path):
+    fabricate.write_study(tmp_path, 1)
+    path = tmp_path / "runs" / "efficientnet_lite0-transfer-seed0"
+    edit(
+        path / "initialization.json",
+        lambda variables: variables[0].update(source="identity"),
+    )
+    assert study_module.read_study(tmp_path).runs[0].num_transfused is None
+
+
+def test_without_first_values_no_amount_is_known(tmp_path):
+    fabricate.write_study(tmp_path, 1)
+    path = tmp_path / "runs" / "efficientnet_lite0-transfer-seed0"
+    (path / "initialization.json").unlink()
+    run = study_module.read_study(tmp_path).runs[0]
+    assert run.stages == () and run.num_transfused is None
+
+
 def test_unfinished_and_unstarted_runs_are_missing(tmp_path):
     unfinished = "cbr_tiny-random-seed1"
     fabricate.write_study(tmp_path, 2, unfinished=(unfinished,))

@@ -15,7 +15,12 @@ MODEL_TITLES: dict[str, str] = {
     "efficientnet_lite2": "EfficientNet-Lite2",
 }
 
-METRIC_TITLES: dict[str, str] = {"auc": "AUC", "accuracy": "accuracy"}
+METRIC_TITLES: dict[str, str] = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "average_precision": "average precision",
+    "top5_accuracy": "top-5 accuracy",
+}
 
 
 def model_title(model: str) -> str:

@@ -77,6 +77,9 @@ or published records.
     if study.layers:
         for ending, content in figures.layer_similarity(study).items():
             contents[f"layer_similarity.{ending}"] = content
+    if figures.can_show_transfusion(summary):
+        for ending, content in figures.transfusion(summary).items():
+            contents[f"transfusion.{ending}"] = content
     for name, content in contents.items():
         records.write_bytes(output_dir / name, content)
     return Report(

@@ -18,6 +18,8 @@ from transfusion_tf import evaluation, records
 _AGREEMENT = 1e-6
 
 
+_HEAD = "head"
+
 # Findings with fewer positives than this among the test images are not scored.
 MIN_POSITIVES = 20
 
@@ -49,6 +51,11 @@ class RunRecord:
         findings: Names of what `test` holds a column of; empty of one label.
         directories: Names of the directories it was read of: one, or one a
             fold.
+        stages: The network's stages in order, the head left out; empty where
+            there is no record of its first values.
+        num_transfused: How many of the first stages were copied from the
+            donor, where everything after them is random; `None` of any other
+            initialization.
     """
 
     name: str
@@ -64,6 +71,8 @@ class RunRecord:
     environment: str
     findings: tuple[str, ...]
     directories: tuple[str, ...]
+    stages: tuple[str, ...]
+    num_transfused: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +122,17 @@ class StudyRecords:
     def findings(self) -> tuple[str, ...]:
         """Names of the findings that are scored; empty of one label."""
         return self.runs[0].findings if self.runs else ()
+
+    @property
+    def second_metric(self) -> str | None:
+        """What stands beside the metric: of AUC the average precision.
+
+        Of accuracy it is top-5 accuracy, where there are more classes.
+        """
+        if self.metric == "auc":
+            return "average_precision"
+        num_classes = self.runs[0].test.score.shape[1] if self.runs else 0
+        return "top5_accuracy" if num_classes > 5 else None
 
     def runs_of(self, arm: Arm) -> list[RunRecord]:
         """Returns the finished runs of an arm, by seed."""
@@ -344,6 +364,7 @@ def _read_run(
     steps, values = _read_curve(path, metric)
     donor = config.get("donor")
     trained_on = config.get("data", {}).get("train", {})
+    stages, num_transfused = _read_first_values(path)
     return RunRecord(
         name=path.name,
         arm=arm,
@@ -358,7 +379,26 @@ def _read_run(
         environment=_environment(config.get("environment", {})),
         findings=tuple(config["label_names"]) if has_findings else (),
         directories=(path.name,),
+        stages=stages,
+        num_transfused=num_transfused,
     )
+
+
+def _read_first_values(
+    path: epath.Path,
+) -> tuple[tuple[str, ...], int | None]:
+    """Reads the stages, and how many of them were transfused."""
+    sources: dict[str, set[str]] = {}
+    if (path / "initialization.json").exists():
+        for variable in records.read_json(path / "initialization.json"):
+            if variable["stage"] != _HEAD:
+                of_stage = sources.setdefault(variable["stage"], set())
+                of_stage.add(variable["source"])
+    is_copied = [of_stage == {"copy"} for of_stage in sources.values()]
+    num_copied = (is_copied + [False]).index(False)
+    rest = list(sources.values())[num_copied:]
+    is_transfusion = sources and all(part == {"random"} for part in rest)
+    return tuple(sources), num_copied if is_transfusion else None
 
 
 def _environment(recorded: Mapping[str, Any]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from transfusion_tf import evaluation
 from transfusion_tf.reporting.study import Arm, RunRecord, StudyRecords
 
@@ -20,13 +18,13 @@ class RunSummary:
     Attributes:
         run: Its record.
         test: Its test metric with the patient interval.
-        average_precision: On test; None where the metric is accuracy.
+        second: The study's second metric on test; None where it has none.
         steps: Steps to the threshold on validation.
     """
 
     run: RunRecord
     test: evaluation.Interval
-    average_precision: float | None
+    second: float | None
     steps: evaluation.StepsToThreshold
 
 
@@ -42,7 +40,7 @@ class ArmSummary:
         runs: Its finished runs, by seed.
         seed: Student's t interval of the test metric, from 3 seeds.
         joint: Joint interval of the test metric, from 3 seeds.
-        average_precision: Student's t interval, from 3 seeds.
+        second: Student's t interval of the second metric, from 3 seeds.
         steps: Steps to the threshold, or None without a finished run.
     """
 
@@ -53,7 +51,7 @@ class ArmSummary:
     runs: tuple[RunSummary, ...]
     seed: evaluation.Interval | None
     joint: evaluation.Interval | None
-    average_precision: evaluation.Interval | None
+    second: evaluation.Interval | None
     steps: evaluation.StepsSummary | None
 
 
@@ -192,7 +190,7 @@ def _summarize_arm(study: StudyRecords, arm: Arm) -> ArmSummary:
     runs = study.runs_of(arm)
     summaries = tuple(_summarize_run(study, run) for run in runs)
     enough = len(runs) >= evaluation.MIN_SEEDS
-    precisions = [s.average_precision for s in summaries]
+    second = [s.second for s in summaries if s.second is not None]
     return ArmSummary(
         arm=arm,
         donor=runs[0].donor if runs else None,
@@ -205,11 +203,7 @@ def _summarize_arm(study: StudyRecords, arm: Arm) -> ArmSummary:
         joint=evaluation.joint_interval([r.test for r in runs], study.metric)
         if enough
         else None,
-        average_precision=evaluation.seed_interval(
-            np.array(precisions, dtype=np.float64)
-        )
-        if enough and None not in precisions
-        else None,
+        second=evaluation.seed_interval(second) if enough and second else None,
         steps=evaluation.summarize_steps([s.steps for s in summaries])
         if runs
         else None,
@@ -217,13 +211,11 @@ def _summarize_arm(study: StudyRecords, arm: Arm) -> ArmSummary:
 
 
 def _summarize_run(study: StudyRecords, run: RunRecord) -> RunSummary:
-    is_binary = study.metric == "auc"
+    second = study.second_metric
     return RunSummary(
         run=run,
         test=evaluation.patient_interval(run.test, study.metric),
-        average_precision=run.test.metric("average_precision")
-        if is_binary
-        else None,
+        second=None if second is None else run.test.metric(second),
         steps=evaluation.steps_to_threshold(
             run.curve_steps, run.curve, study.threshold
         ),

@@ -28,9 +28,10 @@ ARM_COLUMNS: tuple[str, ...] = (
     "test_seed_high",
     "test_joint_low",
     "test_joint_high",
-    "average_precision_mean",
-    "average_precision_seed_low",
-    "average_precision_seed_high",
+    "second_metric",
+    "second_mean",
+    "second_seed_low",
+    "second_seed_high",
     "threshold",
     "num_reached",
     "median_steps",
@@ -52,7 +53,8 @@ RUN_COLUMNS: tuple[str, ...] = (
     "test",
     "test_patient_low",
     "test_patient_high",
-    "average_precision",
+    "second_metric",
+    "second",
     "threshold",
     "steps",
     "last_step",
@@ -95,7 +97,8 @@ def arms_csv(summary: Summary) -> str:
                 summary.study.metric,
                 *_estimate_and_ends(arm.seed),
                 *_estimate_and_ends(arm.joint)[1:],
-                *_estimate_and_ends(arm.average_precision),
+                summary.study.second_metric,
+                *_estimate_and_ends(arm.second),
                 summary.study.threshold,
                 *_steps_cells(arm.steps),
                 *_estimate_and_ends(joint.get(arm.arm)),
@@ -117,7 +120,8 @@ def runs_csv(summary: Summary) -> str:
                 run.run.seed,
                 summary.study.metric,
                 *_estimate_and_ends(run.test),
-                run.average_precision,
+                summary.study.second_metric,
+                run.second,
                 summary.study.threshold,
                 run.steps.steps,
                 run.steps.last_step,
@@ -165,6 +169,7 @@ def latex(summary: Summary) -> str:
 def header(summary: Summary) -> list[str]:
     """Returns the column titles of the table in print."""
     metric = names.METRIC_TITLES[summary.study.metric]
+    second = names.METRIC_TITLES.get(summary.study.second_metric or "", "")
     return [
         "Model",
         "Initialization",
@@ -172,7 +177,7 @@ def header(summary: Summary) -> list[str]:
         "Runs",
         f"Test {metric}",
         "Joint interval",
-        "Average precision",
+        second.capitalize(),
         f"Steps to validation {metric} > {summary.study.threshold:g}",
     ]
 
@@ -330,25 +335,25 @@ def _first_cells(arm: ArmSummary) -> list[str]:
 
 def _arm_row(arm: ArmSummary) -> list[str]:
     missing = f", {arm.num_missing} missing" if arm.num_missing else ""
-    joint, precision = arm.joint, arm.average_precision
+    joint, second = arm.joint, arm.second
     return [
         *_first_cells(arm),
         f"{len(arm.runs)} seeds{missing}",
         str(arm.seed),
         "" if joint is None else f"[{joint.low:.3f}, {joint.high:.3f}]",
-        "" if precision is None else str(precision),
+        "" if second is None else str(second),
         str(arm.steps),
     ]
 
 
 def _run_row(arm: ArmSummary, run: RunSummary) -> list[str]:
-    precision = run.average_precision
+    second = run.second
     return [
         *_first_cells(arm),
         f"seed {run.run.seed}",
         str(run.test),
         "",
-        "" if precision is None else f"{precision:.3f}",
+        "" if second is None else f"{second:.3f}",
         str(run.steps),
     ]
 
