@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-beam doctest lint format benchmark clean
+.PHONY: demo test test-beam conformance doctest lint format benchmark clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
@@ -17,6 +17,10 @@ test: $(VENV)/installed-test
 # its own.
 test-beam: .venv-beam/installed
 	.venv-beam/bin/python -m pytest tests/datasets/beam_test.py
+
+# Every scheme on every model and variant, with a step of training.
+conformance: $(VENV)/installed-test
+	$(BIN)/python -m pytest --full tests/conformance_test.py
 
 doctest: $(VENV)/installed-test
 	$(BIN)/python -m pytest --doctest-modules transfusion_tf datasets \

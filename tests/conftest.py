@@ -12,6 +12,13 @@ import pytest  # noqa: E402
 pytest_plugins = ["tests.fixtures"]
 
 
+def pytest_addoption(parser):
+    """Heavy checks run a few of their cases, and all of them with this."""
+    parser.addoption(
+        "--full", action="store_true", help="every case of the heavy checks"
+    )
+
+
 @pytest.fixture(scope="session")
 def sample_data() -> pathlib.Path:
     """The directory of real images, or a skip with the reason."""
