@@ -85,6 +85,31 @@ def test_every_flagfile_begins_with_reference_result_and_cost(path):
         assert word in header
 
 
+STUDIES = """
+import sys
+from absl import flags
+from launch import study
+for path in sys.argv[1:]:
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["program", f"--flagfile={path}", "--study_dir=DIR"])
+    print(study._study_from_flags().config.name)
+"""
+
+
+def test_every_flagfile_is_a_study_that_can_be():
+    process = subprocess.run(
+        [sys.executable, "-c", STUDIES, *map(str, FLAGFILES)],
+        cwd=running.ROOT,
+        env=running.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    names = process.stdout.split()
+    assert len(names) == len(FLAGFILES)
+    assert {"eyepacs_lite0", "imagenet_cbr"} <= set(names)
+
+
 def test_the_make_targets_of_the_readme_exist():
     readme = (running.ROOT / "README.md").read_text()
     makefile = (running.ROOT / "Makefile").read_text()

@@ -173,10 +173,16 @@ def prepared_directory(
         prepared = sorted(
             {path.parent.parent.name for path in root.glob("*/*/*.json")}
         )
+        name = f"{dataset}/{config}" if config else dataset
         raise FileNotFoundError(
-            f"{dataset}/{config} is not prepared in {data_dir!r}. "
-            f"Received: prepared configurations {prepared or 'none'}. Name "
-            f"one of them (--dataset_config), or run:\n{command}"
+            f"{name} is not prepared in {data_dir!r}. Received: prepared "
+            f"configurations {', '.join(prepared) or 'none'}. "
+            + (
+                "Name one of them (--dataset_config), or run"
+                if prepared
+                else "Run"
+            )
+            + f":\n{command}"
         )
     return max(versions, key=lambda path: _version(path.name))
 
