@@ -5,19 +5,33 @@ the transpose). All measures come from one streaming state of float64 moments,
 `RepresentationMoments`; `cca` and `svcca` are its short forms for two arrays.
 """
 
+from transfusion_tf.similarity import conventions
+from transfusion_tf.similarity.alignment import (
+    AlignmentResult,
+    cka,
+    cka_from_moments,
+    linear_regression,
+    linear_regression_from_moments,
+    procrustes,
+    procrustes_from_moments,
+    shape_distance,
+    shape_distance_from_moments,
+)
 from transfusion_tf.similarity.correlation import (
     CCAResult,
     cca,
     cca_from_moments,
+    pwcca,
+    pwcca_from_moments,
     svcca,
     svcca_from_moments,
 )
 from transfusion_tf.similarity.moments import Moments, RepresentationMoments
 from transfusion_tf.similarity.null import (
-    NullLevel,
+    exchangeable_null_mean,
     exchangeable_null_mean_squared,
-    null_level,
 )
+from transfusion_tf.similarity.permutation import NullLevel, null_level
 from transfusion_tf.similarity.protocol import ProtocolResult, paper_protocol
 from transfusion_tf.similarity.sampling import (
     Positions,
@@ -27,6 +41,7 @@ from transfusion_tf.similarity.sampling import (
 )
 
 __all__ = [
+    "AlignmentResult",
     "CCAResult",
     "Moments",
     "NullLevel",
@@ -35,12 +50,24 @@ __all__ = [
     "RepresentationMoments",
     "cca",
     "cca_from_moments",
+    "cka",
+    "cka_from_moments",
     "choose_positions",
+    "conventions",
+    "exchangeable_null_mean",
     "exchangeable_null_mean_squared",
+    "linear_regression",
+    "linear_regression_from_moments",
     "null_level",
     "paper_protocol",
+    "procrustes",
+    "procrustes_from_moments",
+    "pwcca",
+    "pwcca_from_moments",
     "sample_channels",
     "sample_positions",
+    "shape_distance",
+    "shape_distance_from_moments",
     "svcca",
     "svcca_from_moments",
 ]

@@ -1,4 +1,4 @@
-"""CCA and SVCCA from moments, safe for dead, duplicate and constant neurons.
+"""CCA, SVCCA and PWCCA from moments, safe for dead and duplicate neurons.
 
 Each layer is whitened through the eigenvectors of its covariance, of which
 those below a *relative* cut are dropped: no absolute epsilon, so the scale of
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from transfusion_tf.similarity.moments import Moments, RepresentationMoments
+from transfusion_tf.similarity import linalg, null
+from transfusion_tf.similarity.moments import Moments, moments_of_pair
 
-# Directions below this share of the largest variance are rounding in float64.
-RANK_CUT = 1e-10
 MIN_DATAPOINTS_PER_DIRECTION = 5
 FEW_DATAPOINTS_PER_DIRECTION = 20
+WEIGHTS: tuple[str, ...] = ("x", "y", "mean")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,13 +29,18 @@ class CCAResult:
     Attributes:
         coefficients: Canonical correlations, descending, in [0, 1], shape
             `[min(rank)]`, float64; empty if a layer is constant.
-        mean: Mean of all coefficients; the paper's similarity. NaN if a layer
-            is constant.
+        mean: Mean of all coefficients, weighted for PWCCA; the paper's
+            similarity. NaN if a layer is constant.
         mean_squared: Mean of the squared coefficients (R2_CCA), divided by
             the smaller rank.
         rank: Directions kept of the first and the second layer.
         num_datapoints: Rows.
         num_neurons: Neurons of the first and the second layer.
+        null: What `mean` is for unrelated images, by Wachter's law.
+        null_squared: What `mean_squared` is for unrelated images.
+        p_value: How often unrelated images have this `mean_squared` or more.
+        adjusted: `mean_squared` with the null level taken out: 0 for
+            unrelated images, 1 at most; may be negative.
         notes: What a reader of the score must know.
     """
 
@@ -45,16 +50,47 @@ class CCAResult:
     rank: tuple[int, int]
     num_datapoints: int
     num_neurons: tuple[int, int]
+    null: float = float("nan")
+    null_squared: float = float("nan")
+    p_value: float = float("nan")
+    adjusted: float = float("nan")
     notes: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Basis:
+    """The principal directions of a layer that are kept.
+
+    Attributes:
+        vectors: Unit vectors in columns, `[num_neurons, rank]`, float64.
+        variances: Of the layer along each, descending, `[rank]`.
+    """
+
+    vectors: tf.Tensor
+    variances: tf.Tensor
+
+    @property
+    def directions(self) -> tf.Tensor:
+        """The vectors, scaled so that the layer has unit variance along."""
+        return self.vectors / tf.sqrt(self.variances)
+
+    @property
+    def rank(self) -> int:
+        """How many are kept."""
+        return int(self.vectors.shape[1])
+
+
 def cca(
-    x: tf.Tensor, y: tf.Tensor, *, allow_small_n: bool = False
+    x: tf.Tensor,
+    y: tf.Tensor,
+    groups: tf.Tensor | None = None,
+    *,
+    allow_small_n: bool = False,
 ) -> CCAResult:
     """Computes canonical correlations between two layers' activations.
 
     The score is 1 for layers that are invertible linear maps of each other.
-    Independent layers do not score 0 but the null level: see `null_level`.
+    Independent layers do not score 0 but the null level.
 
     Args:
         x: Activations, shape `[num_datapoints, num_neurons_x]`, any real
@@ -62,11 +98,14 @@ def cca(
             (`sample_positions`).
         y: Activations on the same datapoints in the same order, shape
             `[num_datapoints, num_neurons_y]`.
+        groups: The image of each row, integers, `[num_datapoints]`, where an
+            image has several: the null level is then that of so many images,
+            which is the highest it can be.
         allow_small_n: Whether fewer than 5 datapoints for each kept direction
             are accepted, where the score is mostly chance.
 
     Returns:
-        The coefficients and their means.
+        The coefficients and their means, with null level and p-value.
 
     Raises:
         ValueError: If shapes do not fit, a value is not finite, or there are
@@ -82,7 +121,7 @@ def cca(
         google/svcca's plain mean of `cca_coef1` (its `mean` is another one)
         on full-rank data, with the transposed axis order.
     """
-    moments = _moments_of_pair(x, y)
+    moments = moments_of_pair(x, y, groups)
     return cca_from_moments(moments, "x", "y", allow_small_n=allow_small_n)
 
 
@@ -91,6 +130,7 @@ def svcca(
     y: tf.Tensor,
     variance: float = 0.99,
     *,
+    groups: tf.Tensor | None = None,
     allow_small_n: bool = False,
 ) -> CCAResult:
     """Computes CCA between the leading principal directions of two layers.
@@ -101,6 +141,7 @@ def svcca(
             num_neurons_y]`.
         variance: Each layer keeps the fewest directions that hold at least
             this share of its variance, in (0, 1].
+        groups: As in `cca`.
         allow_small_n: As in `cca`.
 
     Returns:
@@ -117,12 +158,50 @@ def svcca(
     Source: Raghu et al. 2017, arXiv:1706.05806, section 2. Shares of variance
         are of squared singular values.
     """
+    moments = moments_of_pair(x, y, groups)
     return svcca_from_moments(
-        _moments_of_pair(x, y),
-        "x",
-        "y",
-        variance,
-        allow_small_n=allow_small_n,
+        moments, "x", "y", variance, allow_small_n=allow_small_n
+    )
+
+
+def pwcca(
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: str = "x",
+    *,
+    groups: tf.Tensor | None = None,
+    allow_small_n: bool = False,
+) -> CCAResult:
+    """Computes CCA whose mean weights what a layer consists of.
+
+    A canonical variate's weight is the sum of the sizes of its products with
+    the layer's neurons. The measure is not symmetric: whose neurons they are
+    is said by `weights`.
+
+    Args:
+        x: Activations, shape `[num_datapoints, num_neurons_x]`.
+        y: Activations on the same datapoints, `[num_datapoints,
+            num_neurons_y]`.
+        weights: "x", "y", or "mean" of the two scores.
+        groups: As in `cca`.
+        allow_small_n: As in `cca`.
+
+    Returns:
+        The coefficients; `mean` is the weighted one.
+
+    Raises:
+        ValueError: As `cca`, or if `weights` is none of the three.
+
+    Example:
+    >>> x = tf.random.stateless_normal([400, 3], seed=[0, 0])
+    >>> round(pwcca(x, 2.0 * x + 1.0).mean, 6)
+    1.0
+
+    Source: Morcos, Raghu and Bengio 2018, arXiv:1806.05759, equation 3.
+    """
+    moments = moments_of_pair(x, y, groups)
+    return pwcca_from_moments(
+        moments, "x", "y", weights, allow_small_n=allow_small_n
     )
 
 
@@ -172,18 +251,50 @@ def svcca_from_moments(
     return _correlate(moments, first, second, variance, allow_small_n)
 
 
-def whitening_basis(
-    covariance: tf.Tensor, variance: float | None = None
-) -> tf.Tensor:
-    """Finds the directions of a layer, each scaled to unit variance.
+def pwcca_from_moments(
+    moments: Moments,
+    first: str,
+    second: str,
+    weights: str = "x",
+    *,
+    allow_small_n: bool = False,
+) -> CCAResult:
+    """Computes PWCCA of two layers of a collected state; see `pwcca`.
 
     Args:
-        covariance: Shape `[num_neurons, num_neurons]`, float64.
+        moments: Result of a `RepresentationMoments`.
+        first: Name of one layer, x.
+        second: Name of the other layer, y.
+        weights: As in `pwcca`.
+        allow_small_n: As in `cca`.
+
+    Returns:
+        The coefficients and their weighted mean.
+
+    Raises:
+        ValueError: As `pwcca`, or if a layer is unknown.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(
+            "The weights are those of one layer, or the mean of both scores. "
+            f"Received: weights={weights!r}. Use one of {', '.join(WEIGHTS)}."
+        )
+    return _correlate(moments, first, second, None, allow_small_n, weights)
+
+
+def whitening_basis(
+    moments: Moments, layer: str, variance: float | None = None
+) -> Basis:
+    """Finds the principal directions of a layer that are kept.
+
+    Args:
+        moments: The state.
+        layer: Name of the layer.
         variance: Share of variance to keep, in (0, 1]; None keeps all
             directions above the rank cut.
 
     Returns:
-        Shape `[num_neurons, rank]`, float64, largest variance first.
+        The directions, largest variance first.
 
     Raises:
         ValueError: If `variance` is out of range.
@@ -193,27 +304,22 @@ def whitening_basis(
             "The share of variance to keep lies above 0 and up to 1. "
             f"Received: variance={variance}. 0.99 is SVCCA's."
         )
-    variances, directions = tf.linalg.eigh(covariance)
-    variances, directions = variances[::-1], directions[:, ::-1]
-    rank = _rank(variances.numpy(), variance)
-    return directions[:, :rank] / tf.sqrt(variances[:rank])
+    variances, vectors = moments.spectrum(layer)
+    rank = 0
+    if moments.total_variance(layer):
+        rank = _rank(variances.numpy(), variance, moments.rank_cut)
+    return Basis(vectors[:, :rank], variances[:rank])
 
 
-def _rank(variances: npt.NDArray[np.float64], variance: float | None) -> int:
+def _rank(
+    variances: npt.NDArray[np.float64], variance: float | None, cut: float
+) -> int:
     """Counts the kept directions of descending variances."""
-    if not variances[0] > 0:
-        return 0
-    rank = int(np.sum(variances > RANK_CUT * variances[0]))
+    rank = int(np.sum(variances > cut * variances[0]))
     if variance is None or variance == 1:
         return rank
     shares = np.cumsum(variances[:rank]) / np.sum(variances[:rank])
     return min(rank, int(np.searchsorted(shares, variance)) + 1)
-
-
-def canonical_correlations(whitened: tf.Tensor) -> npt.NDArray[np.float64]:
-    """Returns the singular values of a whitened cross-covariance, clipped."""
-    values = tf.linalg.svd(whitened, compute_uv=False)
-    return np.clip(values.numpy(), 0.0, 1.0)
 
 
 def check_num_datapoints(
@@ -282,46 +388,78 @@ def constant_layer_result(
     )
 
 
-def _moments_of_pair(x: tf.Tensor, y: tf.Tensor) -> Moments:
-    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-    sizes = {
-        name: int(side.shape[-1]) if side.shape.rank else 1
-        for name, side in (("x", x), ("y", y))
-    }
-    state = RepresentationMoments(sizes)
-    state.update_state({"x": x, "y": y})
-    return state.result()
-
-
 def _correlate(
     moments: Moments,
     first: str,
     second: str,
     variance: float | None,
     allow_small_n: bool,
+    weights: str | None = None,
 ) -> CCAResult:
     bases = [
-        whitening_basis(moments.covariance(name, name), variance)
-        for name in (first, second)
+        whitening_basis(moments, name, variance) for name in (first, second)
     ]
-    rank = (int(bases[0].shape[1]), int(bases[1].shape[1]))
+    rank = (bases[0].rank, bases[1].rank)
     count = moments.num_datapoints
     num_neurons = (moments.layers[first], moments.layers[second])
     if not min(rank):
         return constant_layer_result((first, second), rank, count, num_neurons)
     notes = check_num_datapoints(rank, count, allow_small_n=allow_small_n)
-    whitened = tf.matmul(
-        bases[0],
-        tf.matmul(moments.covariance(first, second), bases[1]),
+    whitened = linalg.product(
+        bases[0].directions,
+        linalg.product(moments.covariance(first, second), bases[1].directions),
         transpose_a=True,
     )
-    coefficients = canonical_correlations(whitened)
+    if weights is None:
+        values = linalg.singular_values(whitened)
+        coefficients = np.clip(values.numpy(), 0.0, 1.0)
+        mean = float(np.mean(coefficients))
+    else:
+        values, left, right = linalg.svd(whitened)
+        coefficients = np.clip(values.numpy(), 0.0, 1.0)
+        scores = {
+            "x": _weighted_mean(coefficients, left, bases[0]),
+            "y": _weighted_mean(coefficients, right, bases[1]),
+        }
+        mean = scores.get(weights, (scores["x"] + scores["y"]) / 2)
+    squared = float(np.mean(coefficients**2))
     return CCAResult(
         coefficients=coefficients,
-        mean=float(np.mean(coefficients)),
-        mean_squared=float(np.mean(coefficients**2)),
+        mean=mean,
+        mean_squared=squared,
         rank=rank,
         num_datapoints=count,
         num_neurons=num_neurons,
         notes=notes,
+        **_null_of(squared, rank, moments.num_images),
     )
+
+
+def _weighted_mean(
+    coefficients: npt.NDArray[np.float64], vectors: tf.Tensor, basis: Basis
+) -> float:
+    """Weights by the variates' products with the layer's own neurons."""
+    scaled = basis.vectors * tf.sqrt(basis.variances)
+    products = linalg.product(
+        vectors, scaled, transpose_a=True, transpose_b=True
+    )
+    weights = tf.reduce_sum(tf.abs(products), axis=1).numpy()
+    return float(np.average(coefficients, weights=weights))
+
+
+def _null_of(
+    squared: float, rank: tuple[int, int], num_images: int
+) -> dict[str, float]:
+    """What a result says of chance; nothing where there are few images."""
+    if num_images <= max(max(rank), 3):
+        return {}
+    grams = [null.whitened_moments(size, num_images) for size in rank]
+    mean, variance = null.permutation_moments(grams[0], grams[1], num_images)
+    smallest = min(rank)
+    null_squared = mean / smallest
+    return {
+        "null": null.exchangeable_null_mean(rank, num_images),
+        "null_squared": null_squared,
+        "p_value": null.upper_tail(squared * smallest, mean, variance),
+        "adjusted": (squared - null_squared) / (1 - null_squared),
+    }

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import io
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+
+from transfusion_tf.similarity import linalg
+
+# Directions below this share of the largest variance are rounding. Measured
+# on a spectrum of 16 decades: a smaller cut gives correlations above 1.
+RANK_CUTS = {"float64": 1e-10, "float32": 1e-5, "tensor_float_32": 1e-4}
+_RESOLUTION = 1e-14
+PRECISIONS: tuple[str, ...] = ("float64", "float32")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,15 +27,27 @@ class Moments:
     Attributes:
         layers: Layer name -> number of neurons, in the order of stacking.
         num_datapoints: How many datapoints were seen.
+        num_images: How many images they are of: what may be permuted.
         means: Stacked means, shape `[num_stacked]`, float64.
         covariances: Stacked covariances, divided by `num_datapoints`, shape
             `[num_stacked, num_stacked]`, float64.
+        norm_products: Sum over datapoints of the product of two layers'
+            squared distances from their means, `[num_layers, num_layers]`,
+            float64.
+        rank_cut: Share of the largest variance below which a direction is
+            rounding.
+        blocks: Moments without each of the blocks, for intervals; empty
+            where the state has one.
     """
 
     layers: Mapping[str, int]
     num_datapoints: int
+    num_images: int
     means: tf.Tensor
     covariances: tf.Tensor
+    norm_products: tf.Tensor
+    rank_cut: float
+    blocks: tuple[Moments, ...] = ()
 
     def mean(self, layer: str) -> tf.Tensor:
         """Returns a layer's mean, shape `[num_neurons]`, float64."""
@@ -44,6 +68,42 @@ class Moments:
         """
         return self.covariances[self._slice(first), self._slice(second)]
 
+    def norm_product(self, first: str, second: str) -> float:
+        """Returns an entry of `norm_products` by the layers' names."""
+        names = list(self.layers)
+        return float(
+            self.norm_products[names.index(first), names.index(second)]
+        )
+
+    def total_variance(self, layer: str) -> float:
+        """Returns the sum of a layer's variances; 0 of a constant layer.
+
+        What is less than float64 can tell of values of this size is 0.
+        """
+        total = float(tf.linalg.trace(self.covariance(layer, layer)))
+        size = float(tf.reduce_sum(self.mean(layer) ** 2))
+        return total if total > _RESOLUTION**2 * size else 0.0
+
+    def spectrum(self, layer: str) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a layer's variances, descending, and their directions.
+
+        Computed once a layer, so that a heat map does not pay for it a pair.
+
+        Args:
+            layer: Name of the layer.
+
+        Returns:
+            `[num_neurons]` and `[num_neurons, num_neurons]`, float64, the
+            directions in columns.
+        """
+        if layer not in self._spectra:
+            self._spectra[layer] = linalg.eigh(self.covariance(layer, layer))
+        return self._spectra[layer]
+
+    @functools.cached_property
+    def _spectra(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        return {}
+
     def _slice(self, layer: str) -> slice:
         start = 0
         for name, size in self.layers.items():
@@ -63,11 +123,20 @@ class RepresentationMoments:
     of datapoints. Values are cast to float64 before anything is subtracted,
     and centred on the first batch's mean, so a large offset costs no digits.
 
+    It has the protocol of Keras' metrics. `update_state` may be called inside
+    `tf.function` and, for a state made in a strategy's scope, inside
+    `strategy.run`: each replica collects its own, and `result` adds them.
+
     Args:
         layers: Layer name -> number of neurons, each at least 1.
+        num_blocks: Batches are dealt out to so many blocks, which intervals
+            leave out one by one; 1 takes the least memory and gives none.
+        precision: Of the products within a batch; "float32" is faster where
+            float64 is slow, and its sums are float64 all the same.
 
     Raises:
-        ValueError: If there is no layer, or one has no neuron.
+        ValueError: If there is no layer, one has no neuron, or an option is
+            unknown.
 
     Example:
     >>> import numpy as np
@@ -79,7 +148,13 @@ class RepresentationMoments:
     [2.0, 3.0]
     """
 
-    def __init__(self, layers: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, int],
+        *,
+        num_blocks: int = 1,
+        precision: str = "float64",
+    ) -> None:
         """Starts an empty state."""
         if not layers or min(layers.values()) < 1:
             raise ValueError(
@@ -87,91 +162,240 @@ class RepresentationMoments:
                 f"Received: layers={dict(layers)}. Give each layer's name "
                 "and its number of neurons, at least 1."
             )
+        if num_blocks < 1 or precision not in PRECISIONS:
+            raise ValueError(
+                "Moments are collected in blocks, with products of a known "
+                f"precision. Received: num_blocks={num_blocks}, precision="
+                f"{precision!r}. Use 1 block or more, and one of "
+                f"{', '.join(PRECISIONS)}."
+            )
         self.layers: dict[str, int] = dict(layers)
-        self.reset_state()
+        self.num_blocks = num_blocks
+        self.precision = precision
+        size, count = sum(layers.values()), len(layers)
+        shapes = {
+            "shift": [size],
+            "num_batches": [],
+            "num_datapoints": [num_blocks],
+            "num_images": [num_blocks],
+            "sums": [num_blocks, size],
+            "products": [num_blocks, size, size],
+            "norms": [num_blocks, count],
+            "norm_products": [num_blocks, count, count],
+            "norm_sums": [num_blocks, count, size],
+            "num_not_finite": [count],
+        }
+        # Of each replica its own: their shifts differ, so no sum of theirs
+        # means anything before `result` brings them together.
+        self._variables = {
+            name: tf.Variable(
+                tf.zeros(shape, tf.float64),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+                name=name,
+            )
+            for name, shape in shapes.items()
+        }
 
     def reset_state(self) -> None:
         """Forgets everything seen."""
-        size = sum(self.layers.values())
-        self._num_datapoints = 0
-        self._shift = tf.zeros([size], tf.float64)
-        self._sum = tf.zeros([size], tf.float64)
-        self._products = tf.zeros([size, size], tf.float64)
+        for variable in self._variables.values():
+            for own in _replicas_of(variable):
+                own.assign(tf.zeros_like(own))
 
-    def update_state(self, activations: Mapping[str, tf.Tensor]) -> None:
+    def update_state(
+        self,
+        activations: Mapping[str, tf.Tensor],
+        groups: tf.Tensor | None = None,
+    ) -> None:
         """Adds a batch.
 
         Args:
             activations: Layer name -> shape `[num_datapoints, num_neurons]`,
                 any real dtype; the rows of all layers belong together.
+            groups: The image of each row, integers, `[num_datapoints]`, where
+                an image has several (positions of a convolutional layer);
+                all rows of an image must come in one batch. Default: each
+                row is an image.
 
         Raises:
             ValueError: If layers or shapes do not fit, or a value is not
-                finite; the message names the layer.
+                finite; the message names the layer. Within a graph the latter
+                is raised by `result`.
         """
         stacked = self._stack(activations)
-        if not stacked.shape[0]:
+        if stacked.shape[0] == 0:
             return
-        if not self._num_datapoints:
-            self._shift = tf.reduce_mean(stacked, axis=0)
-        centred = stacked - self._shift
-        self._num_datapoints += int(stacked.shape[0])
-        self._sum += tf.reduce_sum(centred, axis=0)
-        self._products += tf.matmul(centred, centred, transpose_a=True)
+        state = self._variables
+        is_first = tf.equal(tf.convert_to_tensor(state["num_batches"]), 0)
+        if not tf.executing_eagerly() or is_first:
+            mean = tf.reduce_mean(stacked, axis=0)
+            state["shift"].assign(tf.where(is_first, mean, state["shift"]))
+        block = tf.cast(state["num_batches"], tf.int64) % self.num_blocks
+        centred = stacked - state["shift"]
+        norms = self._norms(centred)
+        added = {
+            "num_datapoints": tf.cast(tf.shape(stacked)[0], tf.float64),
+            "num_images": _count_images(groups, stacked),
+            "sums": tf.reduce_sum(centred, axis=0),
+            "products": self._products(centred),
+            "norms": tf.reduce_sum(norms, axis=0),
+            "norm_products": tf.matmul(norms, norms, transpose_a=True),
+            "norm_sums": linalg.product(norms, centred, transpose_a=True),
+        }
+        for name, values in added.items():
+            _add_to_block(state[name], values, block, self.num_blocks)
+        state["num_batches"].assign_add(1.0)
 
     def merge_state(self, others: Iterable[RepresentationMoments]) -> None:
         """Adds what other states have seen, as if this one had seen it.
 
         Args:
-            others: States of the same layers in the same order.
+            others: States of the same layers in the same order, with as many
+                blocks and the same precision.
 
         Raises:
-            ValueError: If the layers differ.
+            ValueError: If they differ.
         """
         for other in others:
-            if list(other.layers.items()) != list(self.layers.items()):
+            ours, theirs = (
+                (list(s.layers.items()), s.num_blocks, s.precision)
+                for s in (self, other)
+            )
+            if ours != theirs:
                 raise ValueError(
-                    "States to merge must hold the same layers. Received: "
-                    f"{self.layers} and {other.layers}."
+                    "States to merge must hold the same layers, blocks and "
+                    f"precision. Received: {ours} and {theirs}."
                 )
-            self._add(other)
+            merged = _merge([self._collected(), other._collected()], self)
+            self._set(merged)
 
     def result(self) -> Moments:
-        """Returns the moments of everything seen.
+        """Returns the moments of everything seen, on all replicas.
 
         Raises:
-            ValueError: If nothing was seen.
+            ValueError: If nothing was seen, or a value was not finite.
         """
-        if not self._num_datapoints:
+        raw = self._collected()
+        for name, count in zip(self.layers, raw["num_not_finite"], strict=True):
+            if count:
+                _raise_not_finite(name, int(count), None)
+        if not raw["num_datapoints"].sum():
             raise ValueError(
                 "No datapoint was seen. Received: 0 datapoints. Call "
                 "update_state with activations first."
             )
-        mean = self._sum / self._num_datapoints
-        covariances = self._products / self._num_datapoints - _outer(mean, mean)
-        return Moments(
-            dict(self.layers),
-            self._num_datapoints,
-            self._shift + mean,
-            covariances,
+        whole = {
+            name: values if name == "shift" else values.sum(axis=0)
+            for name, values in raw.items()
+            if name not in ("num_batches", "num_not_finite")
+        }
+        blocks: tuple[Moments, ...] = ()
+        if self.num_blocks > 1:
+            blocks = tuple(
+                self._moments(
+                    {
+                        name: values
+                        if name == "shift"
+                        else values - raw[name][block]
+                        for name, values in whole.items()
+                    }
+                )
+                for block in range(self.num_blocks)
+                if 0 < raw["num_datapoints"][block] < whole["num_datapoints"]
+            )
+        return self._moments(whole, blocks)
+
+    def save(self, path: str) -> None:
+        """Writes what was seen, on all replicas, into a `.npz` file.
+
+        Args:
+            path: Where to; may lie in an object store.
+        """
+        content = io.BytesIO()
+        np.savez(content, **self._collected())
+        with tf.io.gfile.GFile(path, "wb") as file:
+            file.write(content.getvalue())
+
+    def load(self, path: str) -> None:
+        """Puts what `save` wrote in the place of everything seen.
+
+        Args:
+            path: A file of a state with the same layers and blocks.
+
+        Raises:
+            ValueError: If the file is of another state.
+        """
+        with tf.io.gfile.GFile(path, "rb") as file:
+            stored = dict(np.load(io.BytesIO(file.read())))
+        ours, theirs = (
+            {name: values.shape for name, values in state.items()}
+            for state in (self._collected(), stored)
+        )
+        if ours != theirs:
+            raise ValueError(
+                "The file is of another state. Received: "
+                f"path={path!r} with shapes {theirs}; this state has {ours}. "
+                "Name a file that a state of the same layers, in as many "
+                "blocks, has saved."
+            )
+        self._set(stored)
+
+    def _collected(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What all replicas have seen, about one shift."""
+        replicas = zip(
+            *map(_replicas_of, self._variables.values()), strict=True
+        )
+        return _merge(
+            [
+                {
+                    name: own.numpy()
+                    for name, own in zip(self._variables, owned, strict=True)
+                }
+                for owned in replicas
+            ],
+            self,
         )
 
-    def _add(self, other: RepresentationMoments) -> None:
-        if not other._num_datapoints:
-            return
-        if not self._num_datapoints:
-            self._shift = other._shift
-        # sum (z-c)(z-c)' about our centre c, from the sums about theirs.
-        step = other._shift - self._shift
-        count = tf.cast(other._num_datapoints, tf.float64)
-        self._products += (
-            other._products
-            + _outer(other._sum, step)
-            + _outer(step, other._sum)
-            + count * _outer(step, step)
+    def _set(self, raw: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        for name, variable in self._variables.items():
+            first, *others = _replicas_of(variable)
+            first.assign(raw[name])
+            for other in others:
+                other.assign(tf.zeros_like(other))
+
+    def _moments(
+        self,
+        raw: Mapping[str, npt.NDArray[np.float64]],
+        blocks: tuple[Moments, ...] = (),
+    ) -> Moments:
+        count = float(raw["num_datapoints"])
+        mean = raw["sums"] / count
+        covariances = linalg.symmetric(
+            tf.convert_to_tensor(raw["products"] / count - np.outer(mean, mean))
         )
-        self._sum += other._sum + count * step
-        self._num_datapoints += other._num_datapoints
+        return Moments(
+            dict(self.layers),
+            int(count),
+            int(raw["num_images"]),
+            tf.convert_to_tensor(raw["shift"] + mean),
+            covariances,
+            tf.convert_to_tensor(_centred_norm_products(raw, self.layers)),
+            RANK_CUTS[_effective_precision(self.precision)],
+            blocks,
+        )
+
+    def _products(self, centred: tf.Tensor) -> tf.Tensor:
+        if self.precision == "float64":
+            return linalg.upper_products(centred)
+        narrow = tf.cast(centred, tf.float32)
+        return tf.cast(linalg.upper_products(narrow), tf.float64)
+
+    def _norms(self, centred: tf.Tensor) -> tf.Tensor:
+        """Squared norms of each layer's rows, `[num_datapoints, layers]`."""
+        squares = tf.split(centred**2, list(self.layers.values()), axis=1)
+        return tf.stack([tf.reduce_sum(s, axis=1) for s in squares], axis=1)
 
     def _stack(self, activations: Mapping[str, tf.Tensor]) -> tf.Tensor:
         if set(activations) != set(self.layers):
@@ -185,6 +409,10 @@ class RepresentationMoments:
             for name, size in self.layers.items()
         ]
         check_equal_rows(layers, list(self.layers))
+        if not tf.executing_eagerly():
+            self._variables["num_not_finite"].assign_add(
+                tf.stack([_count_not_finite(layer) for layer in layers])
+            )
         return tf.concat(layers, axis=1)
 
 
@@ -202,7 +430,8 @@ def as_activations(
         The same values, float64.
 
     Raises:
-        ValueError: If the shape does not fit or a value is not finite.
+        ValueError: If the shape does not fit or, outside of a graph, a value
+            is not finite.
     """
     values = tf.cast(tf.convert_to_tensor(values), tf.float64)
     wanted = "num_neurons" if num_neurons is None else num_neurons
@@ -215,24 +444,22 @@ def as_activations(
             "convolutional layers sample positions first "
             "(similarity.sample_positions)."
         )
-    finite = tf.math.is_finite(values)
-    if not bool(tf.reduce_all(finite)):
-        count = int(tf.reduce_sum(tf.cast(~finite, tf.int64)))
-        raise ValueError(
-            f"Activations of {name!r} are not finite. Received: {count} of "
-            f"{int(tf.size(values))} values NaN or infinite. The model has "
-            "diverged, or its float16 activations overflow."
-        )
+    # A sum is finite only where all its terms are: one pass in almost all
+    # cases, and an overflow is not of activations.
+    if tf.executing_eagerly() and not np.isfinite(float(tf.reduce_sum(values))):
+        count = int(_count_not_finite(values))
+        if count:
+            _raise_not_finite(name, count, int(tf.size(values)))
     return values
 
 
 def check_equal_rows(layers: Sequence[tf.Tensor], names: Sequence[str]) -> None:
     """Raises `ValueError` unless all layers have as many datapoints."""
     rows = {
-        name: int(layer.shape[0])
-        for name, layer in zip(names, layers, strict=True)
+        name: layer.shape[0] for name, layer in zip(names, layers, strict=True)
     }
-    if len(set(rows.values())) > 1:
+    # Within a graph a number of rows can be unknown.
+    if len(set(rows.values()) - {None}) > 1:
         raise ValueError(
             "Layers must be seen on the same datapoints. "
             f"Received: num_datapoints={rows}. Give the activations of the "
@@ -240,5 +467,160 @@ def check_equal_rows(layers: Sequence[tf.Tensor], names: Sequence[str]) -> None:
         )
 
 
-def _outer(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    return first[:, tf.newaxis] * second[tf.newaxis, :]
+def moments_of_pair(
+    x: tf.Tensor, y: tf.Tensor, groups: tf.Tensor | None = None
+) -> Moments:
+    """Returns the moments of two arrays, as layers "x" and "y".
+
+    Args:
+        x: Activations, `[num_datapoints, num_neurons_x]`.
+        y: Activations, `[num_datapoints, num_neurons_y]`.
+        groups: As in `RepresentationMoments.update_state`.
+    """
+    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+    sizes = {
+        name: int(side.shape[-1]) if side.shape.rank else 1
+        for name, side in (("x", x), ("y", y))
+    }
+    state = RepresentationMoments(sizes)
+    state.update_state({"x": x, "y": y}, groups)
+    return state.result()
+
+
+def _replicas_of(variable: tf.Variable) -> Sequence[tf.Variable]:
+    return getattr(variable, "values", (variable,))
+
+
+def _count_images(groups: tf.Tensor | None, stacked: tf.Tensor) -> tf.Tensor:
+    if groups is None:
+        return tf.cast(tf.shape(stacked)[0], tf.float64)
+    groups = tf.sort(tf.reshape(tf.convert_to_tensor(groups), [-1]))
+    if groups.shape[0] not in (None, stacked.shape[0]):
+        raise ValueError(
+            "Each row has an image. Received: groups of shape "
+            f"{tuple(groups.shape)}, {stacked.shape[0]} rows. Give one group "
+            "a row."
+        )
+    changes = tf.not_equal(groups[1:], groups[:-1])
+    return 1.0 + tf.reduce_sum(tf.cast(changes, tf.float64))
+
+
+def _count_not_finite(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(~tf.math.is_finite(values), tf.float64))
+
+
+def _raise_not_finite(name: str, count: int, size: int | None) -> None:
+    of_all = "" if size is None else f" of {size}"
+    raise ValueError(
+        f"Activations of {name!r} are not finite. Received: {count}{of_all} "
+        "values NaN or infinite. The model has diverged, or its float16 "
+        "activations overflow."
+    )
+
+
+def _add_to_block(
+    variable: tf.Variable, values: tf.Tensor, block: tf.Tensor, num_blocks: int
+) -> None:
+    if num_blocks > 1:
+        weights = tf.one_hot(block, num_blocks, dtype=tf.float64)
+        shape = [num_blocks] + [1] * values.shape.rank
+        values = tf.reshape(weights, shape) * values
+        variable.assign_add(values)
+    else:
+        variable.assign_add(values[tf.newaxis])
+
+
+def _merge(
+    parts: Sequence[Mapping[str, npt.NDArray[np.float64]]],
+    state: RepresentationMoments,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Adds sums that were taken about different shifts, about the first's."""
+    seen = [part for part in parts if part["num_batches"] > 0] or parts[:1]
+    merged = {name: values.copy() for name, values in seen[0].items()}
+    for part in seen[1:]:
+        moved = _moved(part, merged["shift"], state.layers)
+        for name in merged.keys() - {"shift"}:
+            merged[name] += moved[name]
+    return merged
+
+
+def _moved(
+    raw: Mapping[str, npt.NDArray[np.float64]],
+    shift: npt.NDArray[np.float64],
+    layers: Mapping[str, int],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Returns the sums of `raw` as if they had been taken about `shift`.
+
+    With z' = z + t and a squared norm a' = a + 2 t_x.x + |t_x|^2 of a layer's
+    part x of z, all sums of z', a' and their products follow from those of z
+    and a.
+    """
+    step = raw["shift"] - shift
+    count = raw["num_datapoints"][:, None]
+    sums = raw["sums"]
+    products = np.triu(raw["products"])
+    products = products + np.swapaxes(np.triu(products, 1), 1, 2)
+    moved_sums = sums + count * step
+    moved_products = (
+        products
+        + sums[:, :, None] * step
+        + step[:, None] * sums[:, None, :]
+        + count[:, :, None] * np.outer(step, step)
+    )
+    # Row l holds t of layer l, and zeros elsewhere.
+    owned = _owned(step, layers)
+    squared = (owned**2).sum(axis=1)
+    # sum (2 t_l.x_l + |t_l|^2), and the same times z.
+    extra = 2 * sums @ owned.T + count * squared
+    extra_z = 2 * owned @ products + squared[:, None] * sums[:, None, :]
+    extra_extra = (
+        4 * owned @ products @ owned.T
+        + 2 * (sums @ owned.T)[:, :, None] * squared
+        + 2 * squared[:, None] * (sums @ owned.T)[:, None, :]
+        + count[:, :, None] * np.outer(squared, squared)
+    )
+    norm_extra = 2 * raw["norm_sums"] @ owned.T + (
+        raw["norms"][:, :, None] * squared
+    )
+    norms = raw["norms"] + extra
+    return {
+        **raw,
+        "sums": moved_sums,
+        "products": moved_products,
+        "norms": norms,
+        "norm_sums": raw["norm_sums"] + extra_z + norms[:, :, None] * step,
+        "norm_products": raw["norm_products"]
+        + norm_extra
+        + np.swapaxes(norm_extra, 1, 2)
+        + extra_extra,
+    }
+
+
+def _owned(
+    stacked: npt.NDArray[np.float64], layers: Mapping[str, int]
+) -> npt.NDArray[np.float64]:
+    """Returns `[num_layers, num_stacked]`: each row one layer's part."""
+    layer_of = np.repeat(np.arange(len(layers)), list(layers.values()))
+    return np.where(np.arange(len(layers))[:, None] == layer_of, stacked, 0.0)
+
+
+def _centred_norm_products(
+    raw: Mapping[str, npt.NDArray[np.float64]], layers: Mapping[str, int]
+) -> npt.NDArray[np.float64]:
+    """Moves the shift to the mean, where the norms are those wanted."""
+    single = {
+        name: values if name == "shift" else np.asarray(values)[None]
+        for name, values in raw.items()
+    }
+    mean = raw["shift"] + raw["sums"] / raw["num_datapoints"]
+    return _moved(single, mean, layers)["norm_products"][0]
+
+
+def _effective_precision(precision: str) -> str:
+    """Says what float32 products are on this machine."""
+    is_rounded = (
+        precision == "float32"
+        and tf.config.list_logical_devices("GPU")
+        and tf.config.experimental.tensor_float_32_execution_enabled()
+    )
+    return "tensor_float_32" if is_rounded else precision

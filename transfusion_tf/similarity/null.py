@@ -1,7 +1,9 @@
-"""The null level: what the same activations score when they do not belong.
+"""The null level in closed form: what unrelated images score.
 
-CCA of unrelated layers is not 0. A score means something only above what it
-is when whole images of one side are permuted.
+Similarities of unrelated layers are not 0. A score means something only above
+what it is when the images of one side are permuted. Where each datapoint is
+an image of its own, moments of that distribution have a closed form and cost
+nothing; where images have several, whole images are permuted (`null_level`).
 """
 
 from __future__ import annotations
@@ -9,32 +11,101 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
-import tensorflow as tf
-
-from transfusion_tf.similarity import correlation, moments
-
-MEASURES: tuple[str, ...] = ("cca", "svcca")
+import scipy.integrate
+import scipy.stats
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class NullLevel:
-    """Scores of the same activations with the images of one side permuted.
+@dataclasses.dataclass(frozen=True)
+class GramMoments:
+    """What the permutations of a layer's images depend on.
+
+    Of `G = Z Z^T`, where the rows of Z are the centred datapoints.
 
     Attributes:
-        mean: Mean over permutations of the mean coefficient; the null level.
-        mean_squared: Mean over permutations of R2_CCA.
-        scores: The mean coefficient of each permutation, shape
-            `[num_permutations]`.
-        scores_squared: R2_CCA of each permutation, the same shape.
-        num_groups: How many images were permuted.
+        trace: Sum of `G_ii`.
+        squared: Sum of the squared entries of G.
+        diagonal_squared: Sum of `G_ii` squared.
     """
 
-    mean: float
-    mean_squared: float
-    scores: npt.NDArray[np.float64]
-    scores_squared: npt.NDArray[np.float64]
-    num_groups: int
+    trace: float
+    squared: float
+    diagonal_squared: float
+
+
+def permutation_moments(
+    first: GramMoments, second: GramMoments, num_datapoints: int
+) -> tuple[float, float]:
+    """Computes mean and variance of `tr(G_x P G_y P^T)` over permutations.
+
+    Args:
+        first: Of one layer.
+        second: Of the other layer.
+        num_datapoints: Rows, at least 4.
+
+    Returns:
+        The exact mean and variance over all permutations P.
+
+    Example:
+    >>> g = GramMoments(trace=2.0, squared=2.0, diagonal_squared=0.5)
+    >>> permutation_moments(g, g, 9)[0]
+    0.5
+
+    Source: Kazi-Aoual, Hitier, Sabatier and Lebreton 1995, "Refined
+        approximations to permutation tests for multivariate inference".
+    """
+    n = num_datapoints
+    mean = first.trace * second.trace / (n - 1)
+
+    def spread(g: GramMoments) -> float:
+        return (n - 1) * g.squared - g.trace**2
+
+    def skew(g: GramMoments) -> float:
+        whole = g.trace**2 + 2 * g.squared
+        return n * (n + 1) * g.diagonal_squared - (n - 1) * whole
+
+    variance = 2 * spread(first) * spread(second) / (
+        (n - 1) ** 2 * (n + 1) * (n - 2)
+    ) + skew(first) * skew(second) / ((n + 1) * n * (n - 1) * (n - 2) * (n - 3))
+    return mean, max(variance, 0.0)
+
+
+def whitened_moments(rank: int, num_datapoints: int) -> GramMoments:
+    """Returns the moments of a whitened layer: a projection.
+
+    Its leverages are taken to spread as those of normal data; only the
+    variance depends on that, and not by much.
+
+    Args:
+        rank: Directions kept.
+        num_datapoints: Rows.
+    """
+    n = num_datapoints
+    diagonal = (n - 1) * rank * (rank + 2) / (n * (n + 1))
+    return GramMoments(float(rank), float(rank), diagonal)
+
+
+def upper_tail(value: float, mean: float, variance: float) -> float:
+    """Returns how often a permutation scores `value` or more.
+
+    The scores are positive and skewed: a gamma distribution of their mean and
+    variance stands for them.
+
+    Args:
+        value: The score, not negative.
+        mean: Of the scores under permutation.
+        variance: Of the same.
+
+    Returns:
+        The p-value, in [0, 1].
+
+    Example:
+    >>> round(upper_tail(2.0, 1.0, 1.0), 4)  # exp(-2)
+    0.1353
+    """
+    if not variance > 0 or not mean > 0:
+        return float("nan")
+    scale = variance / mean
+    return float(scipy.stats.gamma.sf(value, mean / scale, scale=scale))
 
 
 def exchangeable_null_mean_squared(
@@ -67,127 +138,44 @@ def exchangeable_null_mean_squared(
     return max(rank) / (num_datapoints - 1)
 
 
-def null_level(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    groups: npt.ArrayLike | None = None,
-    *,
-    measure: str = "cca",
-    variance: float = 0.99,
-    num_permutations: int = 20,
-    seed: int = 0,
-    allow_small_n: bool = False,
-) -> NullLevel:
-    """Scores two layers with the images of the second one permuted.
+def exchangeable_null_mean(rank: tuple[int, int], num_datapoints: int) -> float:
+    """Computes the expected mean coefficient of CCA of unrelated rows.
 
-    Permuting does not change a layer's own covariance, so both layers are
-    whitened once and each permutation costs one product.
+    The limit for many neurons; from about 5 directions on it is right to two
+    digits.
 
     Args:
-        x: Activations, shape `[num_datapoints, num_neurons_x]`.
-        y: Activations on the same datapoints, `[num_datapoints,
-            num_neurons_y]`.
-        groups: The image of each row, shape `[num_datapoints]`, integers;
-            rows of an image move together and keep their order, so each image
-            must have as many rows. None: each row is an image.
-        measure: "cca" or "svcca".
-        variance: Share of variance kept, for "svcca".
-        num_permutations: At least 1.
-        seed: Seed of the permutations.
-        allow_small_n: As in `cca`.
+        rank: Directions kept of both layers, at least 1.
+        num_datapoints: Rows, more than the larger rank.
 
     Returns:
-        The null level, by permutation.
+        The mean of the square roots of Wachter's distribution, in (0, 1].
 
     Raises:
-        ValueError: As `cca`; or if the measure is unknown, images have
-            different numbers of rows, there is one image only, or a layer is
-            constant.
+        ValueError: If there are too few datapoints.
 
     Example:
-    >>> x = tf.random.stateless_normal([500, 10], seed=[0, 0])
-    >>> level = null_level(x, x, num_permutations=50)
-    >>> round(level.mean_squared, 2), round(
-    ...     exchangeable_null_mean_squared((10, 10), 500), 2)
-    (0.02, 0.02)
+    >>> round(exchangeable_null_mean((512, 512), 2000), 3)
+    0.442
+
+    Source: Wachter 1980, "The limiting empirical measure of multiple
+        discriminant ratios".
     """
-    check_measure(measure)
-    blocks = _blocks(groups, len(y))
-    _check_permutations(num_permutations, len(blocks))
-    kept = variance if measure == "svcca" else None
-    left, right = _whiten(x, "x", kept), _whiten(y, "y", kept)
-    moments.check_equal_rows([left, right], ["x", "y"])
-    rank = (int(left.shape[1]), int(right.shape[1]))
-    correlation.check_num_datapoints(rank, len(y), allow_small_n=allow_small_n)
-    left = tf.gather(left, blocks.ravel()) / len(y)
-    generator = np.random.default_rng(seed)
-    coefficients = []
-    for _ in range(num_permutations):
-        rows = blocks[generator.permutation(len(blocks))].ravel()
-        whitened = tf.matmul(left, tf.gather(right, rows), transpose_a=True)
-        coefficients.append(correlation.canonical_correlations(whitened))
-    scores = np.mean(coefficients, axis=1)
-    squared = np.mean(np.square(coefficients), axis=1)
-    return NullLevel(
-        float(scores.mean()),
-        float(squared.mean()),
-        scores,
-        squared,
-        len(blocks),
-    )
+    exchangeable_null_mean_squared(rank, num_datapoints)  # Checks.
+    small, large = sorted(size / (num_datapoints - 1) for size in rank)
+    if large >= 1:
+        return 1.0
+    roots = np.sqrt(large * (1 - small)), np.sqrt(small * (1 - large))
+    low, high = (roots[0] - roots[1]) ** 2, (roots[0] + roots[1]) ** 2
+    # Beyond this many directions in all, some are the same on both sides.
+    common = max(0.0, small + large - 1) / small
 
+    def density(angle: float) -> float:
+        # Half a circle over [low, high]: its ends are no poles then.
+        squared = (low + high) / 2 + (high - low) / 2 * np.cos(angle)
+        height = ((high - low) / 2 * np.sin(angle)) ** 2
+        below = 2 * np.pi * small * squared * (1 - squared)
+        return np.sqrt(squared) * height / below if below else 0.0
 
-def check_measure(measure: str) -> None:
-    """Raises `ValueError` unless `measure` is one of `MEASURES`."""
-    if measure not in MEASURES:
-        raise ValueError(
-            f"Unknown measure. Received: measure={measure!r}. "
-            f"Choose one of {', '.join(MEASURES)}."
-        )
-
-
-def _whiten(
-    activations: tf.Tensor, name: str, variance: float | None
-) -> tf.Tensor:
-    """Returns centred rows in the layer's whitening basis."""
-    values = moments.as_activations(activations, name)
-    state = moments.RepresentationMoments({name: int(values.shape[1])})
-    state.update_state({name: values})
-    collected = state.result()
-    basis = correlation.whitening_basis(
-        collected.covariance(name, name), variance
-    )
-    if not basis.shape[1]:
-        raise ValueError(
-            f"A constant layer has no null level. Received: {name!r}, whose "
-            f"{int(values.shape[1])} neurons never vary. Leave it out, or "
-            "use more images."
-        )
-    return tf.matmul(values - collected.mean(name), basis)
-
-
-def _blocks(groups: npt.ArrayLike | None, num_rows: int) -> npt.NDArray:
-    """Returns the rows of each image, shape `[num_images, rows_an_image]`."""
-    groups = np.arange(num_rows) if groups is None else np.asarray(groups)
-    if groups.shape != (num_rows,):
-        raise ValueError(
-            "Each row has an image. Received: groups of shape "
-            f"{groups.shape}, {num_rows} rows. Give one group a row."
-        )
-    _, counts = np.unique(groups, return_counts=True)
-    if len(set(counts)) > 1:
-        raise ValueError(
-            "Images to permute must have as many rows. Received: from "
-            f"{counts.min()} to {counts.max()} rows an image. Sample a "
-            "multiple of the number of images, or use paper_protocol, which "
-            "permutes images before it samples positions."
-        )
-    return np.argsort(groups, kind="stable").reshape(len(counts), -1)
-
-
-def _check_permutations(num_permutations: int, num_groups: int) -> None:
-    if num_permutations < 1 or num_groups < 2:
-        raise ValueError(
-            "A null level needs a permutation of at least 2 images. Received:"
-            f" num_permutations={num_permutations}, {num_groups} images."
-        )
+    mean, _ = scipy.integrate.quad(density, 0, np.pi)
+    return float(min(mean + common, 1.0))

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from transfusion_tf.similarity import correlation, null, sampling
+from transfusion_tf.similarity import correlation, permutation, sampling
 
 CHANNELS: tuple[str, ...] = ("same", "independent")
 
@@ -162,7 +162,7 @@ def _choose_columns(
 
 
 def _check_options(channels: str, measure: str, repeats: int) -> None:
-    null.check_measure(measure)
+    permutation.check_measure(measure)
     if channels not in CHANNELS:
         raise ValueError(
             f"Unknown choice of channels. Received: channels={channels!r}. "
