@@ -1,8 +1,14 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests.launch import running
 from tests.similarity import oracles
 from transfusion_tf import similarity
+from transfusion_tf.similarity import linalg
 
 
 def collect(batches, sizes):
@@ -122,3 +128,233 @@ def test_bad_batches_and_layers_are_named():
         state.merge_state([similarity.RepresentationMoments({"a": 12})])
     with pytest.raises(ValueError, match=r"need layers with neurons.*'a': 0"):
         similarity.RepresentationMoments({"a": 0})
+
+
+def equal(first, second, tolerance=1e-12):
+    """Whether two states have seen the same, up to rounding."""
+    ours, theirs = first.result(), second.result()
+    assert ours.num_datapoints == theirs.num_datapoints
+    assert ours.num_images == theirs.num_images
+    for name in ("means", "covariances", "norm_products"):
+        expected = getattr(theirs, name).numpy()
+        np.testing.assert_allclose(
+            getattr(ours, name),
+            expected,
+            rtol=tolerance,
+            atol=tolerance * np.abs(expected).max(),
+        )
+
+
+def test_norm_products_are_those_of_the_centred_rows():
+    x, y = (side.astype(np.float64) for side in oracles.layers())
+    moments = collect(in_batches(x + 40.0, y, 33), SIZES).result()
+    rows = np.stack(
+        [((side - side.mean(0)) ** 2).sum(1) for side in (x, y)], axis=1
+    )
+    np.testing.assert_allclose(moments.norm_products, rows.T @ rows, rtol=1e-11)
+    assert moments.norm_product("b", "a") == moments.norm_products[1, 0]
+
+
+@pytest.mark.parametrize("precision", similarity.PRECISIONS)
+def test_a_graph_collects_what_eager_calls_do(precision):
+    x, y = oracles.layers()
+    eager, graph = (
+        similarity.RepresentationMoments(SIZES, precision=precision)
+        for _ in range(2)
+    )
+    update = tf.function(lambda a, b: graph.update_state({"a": a, "b": b}))
+    for batch in in_batches(x, y, 50):
+        eager.update_state(batch)
+        update(**batch)
+    equal(eager, graph, 1e-12 if precision == "float64" else 1e-5)
+
+
+def test_a_graph_of_unknown_batch_size_and_a_compiled_one_agree():
+    x, y = oracles.layers()
+    whole = collect(in_batches(x, y, 400), SIZES)
+    for options in ({}, {"jit_compile": True}):
+        state = similarity.RepresentationMoments(SIZES)
+        signature = [tf.TensorSpec([None, n]) for n in SIZES.values()]
+        update = tf.function(
+            lambda a, b, state=state: state.update_state({"a": a, "b": b}),
+            input_signature=None if options else signature,
+            **options,
+        )
+        for start in range(0, 400, 100):
+            update(*(tf.constant(side[start : start + 100]) for side in (x, y)))
+        equal(state, whole)
+
+
+def test_tensorflow_alone_gives_what_blas_does():
+    x, y = oracles.layers(num_datapoints=1200, sizes=(600, 9))
+    sizes = {"a": 600, "b": 9}
+    fast = collect(in_batches(x, y, 400), sizes)
+    with linalg.only_tensorflow():
+        slow = collect(in_batches(x, y, 400), sizes)
+        scores = [f(fast.result()) for f in SCORES.values()]
+    equal(fast, slow)
+    for score, function in zip(scores, SCORES.values(), strict=True):
+        assert function(fast.result()) == pytest.approx(score, abs=1e-9)
+
+
+SCORES = {
+    "cca": lambda m: (
+        similarity.cca_from_moments(m, "a", "b", allow_small_n=True).mean
+    ),
+    "svcca": lambda m: (
+        similarity.svcca_from_moments(m, "a", "b", 0.7, allow_small_n=True).mean
+    ),
+    "pwcca": lambda m: (
+        similarity.pwcca_from_moments(m, "a", "b", allow_small_n=True).mean
+    ),
+    "cka": lambda m: similarity.cka_from_moments(m, "a", "b").score,
+    "procrustes": lambda m: (
+        similarity.procrustes_from_moments(m, "a", "b").score
+    ),
+    "shape": lambda m: similarity.shape_distance_from_moments(m, "a", "b", 0.5),
+    "regression": lambda m: (
+        similarity.linear_regression_from_moments(m, "b", "a").score
+    ),
+}
+
+
+def test_float32_products_are_close_and_cut_the_rank_earlier():
+    x, y = oracles.layers()
+    scores, moments = {}, {}
+    for precision in similarity.PRECISIONS:
+        state = similarity.RepresentationMoments(SIZES, precision=precision)
+        for batch in in_batches(x, y, 100):
+            state.update_state(batch)
+        moments[precision] = state.result()
+        found = similarity.cca_from_moments(moments[precision], "a", "b")
+        scores[precision] = found.coefficients
+    np.testing.assert_allclose(scores["float32"], scores["float64"], atol=1e-5)
+    assert not np.array_equal(scores["float32"], scores["float64"])
+    assert (moments["float64"].rank_cut, moments["float32"].rank_cut) == (
+        1e-10,
+        1e-5,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+def test_any_real_dtype_is_taken_exactly(dtype):
+    x, y = (tf.cast(4 * side, dtype) for side in oracles.layers())
+    exact = [tf.cast(side, tf.float64) for side in (x, y)]
+    equal(
+        collect(in_batches(x, y, 50), SIZES),
+        collect(in_batches(*exact, 50), SIZES),
+    )
+
+
+def test_blocks_leave_out_every_nth_batch():
+    x, y = oracles.layers()
+    state = similarity.RepresentationMoments(SIZES, num_blocks=3)
+    batches = in_batches(x, y, 50)
+    for batch in batches:
+        state.update_state(batch)
+    equal(state, collect(batches, SIZES))
+    blocks = state.result().blocks
+    assert len(blocks) == 3
+    for place, moments in enumerate(blocks):
+        others = [b for n, b in enumerate(batches) if n % 3 != place]
+        expected = collect(others, SIZES).result()
+        assert moments.num_datapoints == expected.num_datapoints
+        for name in ("means", "covariances", "norm_products"):
+            np.testing.assert_allclose(
+                getattr(moments, name), getattr(expected, name), rtol=1e-10
+            )
+    assert collect(batches, SIZES).result().blocks == ()
+
+
+def test_what_is_saved_goes_on_as_if_never_stopped(tmp_path):
+    x, y = oracles.layers()
+    batches = in_batches(x, y, 50)
+    first = collect(batches[:3], SIZES)
+    first.save(str(tmp_path / "state.npz"))
+    second = similarity.RepresentationMoments(SIZES)
+    second.load(str(tmp_path / "state.npz"))
+    for batch in batches[3:]:
+        second.update_state(batch)
+    whole = collect(batches, SIZES).result()
+    found = second.result()
+    np.testing.assert_array_equal(found.covariances, whole.covariances)
+    np.testing.assert_array_equal(found.norm_products, whole.norm_products)
+    with pytest.raises(ValueError, match="of another state"):
+        similarity.RepresentationMoments({"a": 12}).load(
+            str(tmp_path / "state.npz")
+        )
+
+
+def test_images_are_counted_not_rows():
+    x, y = oracles.layers()
+    state = similarity.RepresentationMoments(SIZES)
+    for place, batch in enumerate(in_batches(x, y, 100)):
+        state.update_state(batch, np.arange(100) // 10 + 10 * place)
+    moments = state.result()
+    assert (moments.num_datapoints, moments.num_images) == (400, 40)
+    assert collect(in_batches(x, y, 100), SIZES).result().num_images == 400
+
+
+def test_a_value_that_is_not_finite_in_a_graph_is_named_by_the_result():
+    x, y = oracles.layers()
+    y[7, 3] = np.nan
+    state = similarity.RepresentationMoments(SIZES)
+    tf.function(lambda a, b: state.update_state({"a": a, "b": b}))(x, y)
+    with pytest.raises(ValueError, match=r"'b' are not finite.*1 values"):
+        state.result()
+    state.reset_state()
+    state.update_state({"a": x, "b": np.nan_to_num(y)})
+    assert state.result().num_datapoints == 400
+
+
+def test_options_that_cannot_be_are_named():
+    with pytest.raises(ValueError, match=r"num_blocks=0.*float64, float32"):
+        similarity.RepresentationMoments(SIZES, num_blocks=0)
+    with pytest.raises(ValueError, match=r"precision='half'"):
+        similarity.RepresentationMoments(SIZES, precision="half")
+
+
+REPLICAS = """
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.similarity import oracles
+from transfusion_tf import similarity
+x, y = oracles.layers()
+x = x + 100.0
+sizes = {"a": 12, "b": 9}
+strategy = tf.distribute.MirroredStrategy()
+with strategy.scope():
+    state = similarity.RepresentationMoments(sizes)
+data = tf.data.Dataset.from_tensor_slices({"a": x, "b": y}).batch(64)
+update = tf.function(lambda b: strategy.run(state.update_state, args=(b,)))
+for batch in strategy.experimental_distribute_dataset(data):
+    update(batch)
+whole = similarity.RepresentationMoments(sizes)
+whole.update_state({"a": x, "b": y})
+found, expected = state.result(), whole.result()
+assert found.num_datapoints == found.num_images == 400
+for name in ("means", "covariances", "norm_products"):
+    np.testing.assert_allclose(
+        getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-10)
+state.save(__import__("sys").argv[1])
+state.reset_state()
+state.load(__import__("sys").argv[1])
+np.testing.assert_allclose(
+    state.result().covariances, expected.covariances, atol=1e-10)
+print(strategy.num_replicas_in_sync, "replicas agree")
+"""
+
+
+def test_replicas_collect_their_own_and_are_added(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", REPLICAS, str(tmp_path / "state.npz")],
+        cwd=running.ROOT,
+        env=running.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert process.stdout.strip() == "2 replicas agree"

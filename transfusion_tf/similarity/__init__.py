@@ -5,7 +5,7 @@ the transpose). All measures come from one streaming state of float64 moments,
 `RepresentationMoments`; `cca` and `svcca` are its short forms for two arrays.
 """
 
-from transfusion_tf.similarity import conventions
+from transfusion_tf.similarity import conventions, null
 from transfusion_tf.similarity.alignment import (
     AlignmentResult,
     cka,
@@ -26,7 +26,11 @@ from transfusion_tf.similarity.correlation import (
     svcca,
     svcca_from_moments,
 )
-from transfusion_tf.similarity.moments import Moments, RepresentationMoments
+from transfusion_tf.similarity.moments import (
+    PRECISIONS,
+    Moments,
+    RepresentationMoments,
+)
 from transfusion_tf.similarity.null import (
     exchangeable_null_mean,
     exchangeable_null_mean_squared,
@@ -45,6 +49,7 @@ __all__ = [
     "CCAResult",
     "Moments",
     "NullLevel",
+    "PRECISIONS",
     "Positions",
     "ProtocolResult",
     "RepresentationMoments",
@@ -58,6 +63,7 @@ __all__ = [
     "exchangeable_null_mean_squared",
     "linear_regression",
     "linear_regression_from_moments",
+    "null",
     "null_level",
     "paper_protocol",
     "procrustes",

@@ -314,7 +314,7 @@ class RepresentationMoments:
             path: Where to; may lie in an object store.
         """
         content = io.BytesIO()
-        np.savez(content, **self._collected())
+        np.savez(content, **self._collected())  # type: ignore[arg-type]
         with tf.io.gfile.GFile(path, "wb") as file:
             file.write(content.getvalue())
 

@@ -139,8 +139,9 @@ def _take(
 def _score(
     x: npt.NDArray, y: npt.NDArray, measure: str, allow_small_n: bool
 ) -> correlation.CCAResult:
-    function = {"cca": correlation.cca, "svcca": correlation.svcca}[measure]
-    return function(x, y, allow_small_n=allow_small_n)
+    if measure == "svcca":
+        return correlation.svcca(x, y, allow_small_n=allow_small_n)
+    return correlation.cca(x, y, allow_small_n=allow_small_n)
 
 
 def _choose_columns(
