@@ -57,6 +57,11 @@ class CCAResult:
     notes: tuple[str, ...] = ()
 
 
+# A layer that is farther from singular than this is whitened by its Cholesky
+# factor, which takes a tenth of the time and is as exact there.
+_SAFE_CONDITION = 1e-6
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Basis:
     """The principal directions of a layer that are kept.
@@ -78,6 +83,35 @@ class Basis:
     def rank(self) -> int:
         """How many are kept."""
         return int(self.vectors.shape[1])
+
+    @property
+    def loadings(self) -> tf.Tensor:
+        """Products of the neurons with what has unit variance, by column."""
+        return self.vectors * tf.sqrt(self.variances)
+
+    def whiten(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns `directions^T rows`, `[rank, ...]`."""
+        return linalg.product(self.directions, rows, transpose_a=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CholeskyBasis:
+    """All directions of a layer of full rank, none of them principal.
+
+    Attributes:
+        loadings: The lower Cholesky factor of its covariance.
+    """
+
+    loadings: tf.Tensor
+
+    @property
+    def rank(self) -> int:
+        """How many there are."""
+        return int(self.loadings.shape[1])
+
+    def whiten(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the rows in these directions, `[rank, ...]`."""
+        return linalg.solve_lower(self.loadings, rows)
 
 
 def cca(
@@ -396,20 +430,15 @@ def _correlate(
     allow_small_n: bool,
     weights: str | None = None,
 ) -> CCAResult:
-    bases = [
-        whitening_basis(moments, name, variance) for name in (first, second)
-    ]
+    bases = [_basis(moments, name, variance) for name in (first, second)]
     rank = (bases[0].rank, bases[1].rank)
     count = moments.num_datapoints
     num_neurons = (moments.layers[first], moments.layers[second])
     if not min(rank):
         return constant_layer_result((first, second), rank, count, num_neurons)
     notes = check_num_datapoints(rank, count, allow_small_n=allow_small_n)
-    whitened = linalg.product(
-        bases[0].directions,
-        linalg.product(moments.covariance(first, second), bases[1].directions),
-        transpose_a=True,
-    )
+    half = bases[0].whiten(moments.covariance(first, second))
+    whitened = tf.transpose(bases[1].whiten(tf.transpose(half)))
     if weights is None:
         values = linalg.singular_values(whitened)
         coefficients = np.clip(values.numpy(), 0.0, 1.0)
@@ -435,13 +464,27 @@ def _correlate(
     )
 
 
+def _basis(
+    moments: Moments, layer: str, variance: float | None
+) -> Basis | CholeskyBasis:
+    if variance is None and moments.total_variance(layer):
+        lower = linalg.safe_cholesky(
+            moments.covariance(layer, layer),
+            max(_SAFE_CONDITION, 100 * moments.rank_cut),
+        )
+        if lower is not None:
+            return CholeskyBasis(lower)
+    return whitening_basis(moments, layer, variance)
+
+
 def _weighted_mean(
-    coefficients: npt.NDArray[np.float64], vectors: tf.Tensor, basis: Basis
+    coefficients: npt.NDArray[np.float64],
+    vectors: tf.Tensor,
+    basis: Basis | CholeskyBasis,
 ) -> float:
     """Weights by the variates' products with the layer's own neurons."""
-    scaled = basis.vectors * tf.sqrt(basis.variances)
     products = linalg.product(
-        vectors, scaled, transpose_a=True, transpose_b=True
+        vectors, basis.loadings, transpose_a=True, transpose_b=True
     )
     weights = tf.reduce_sum(tf.abs(products), axis=1).numpy()
     return float(np.average(coefficients, weights=weights))

@@ -17,6 +17,16 @@ from transfusion_tf.similarity import linalg
 # on a spectrum of 16 decades: a smaller cut gives correlations above 1.
 RANK_CUTS = {"float64": 1e-10, "float32": 1e-5, "tensor_float_32": 1e-4}
 _RESOLUTION = 1e-14
+_PILOT_ROWS = 256
+_IN_BLOCKS = (
+    "num_datapoints",
+    "num_images",
+    "sums",
+    "products",
+    "norms",
+    "norm_products",
+    "norm_sums",
+)
 PRECISIONS: tuple[str, ...] = ("float64", "float32")
 
 
@@ -121,7 +131,7 @@ class RepresentationMoments:
 
     Memory is quadratic in the number of stacked neurons, whatever the number
     of datapoints. Values are cast to float64 before anything is subtracted,
-    and centred on the first batch's mean, so a large offset costs no digits.
+    and centred on the first rows' mean, so a large offset costs no digits.
 
     It has the protocol of Keras' metrics. `update_state` may be called inside
     `tf.function` and, for a state made in a strategy's scope, inside
@@ -224,28 +234,30 @@ class RepresentationMoments:
                 finite; the message names the layer. Within a graph the latter
                 is raised by `result`.
         """
-        stacked = self._stack(activations)
-        if stacked.shape[0] == 0:
+        layers = self._checked(activations)
+        if layers[0].shape[0] == 0:
             return
         state = self._variables
         is_first = tf.equal(tf.convert_to_tensor(state["num_batches"]), 0)
+        shift = tf.convert_to_tensor(state["shift"])
         if not tf.executing_eagerly() or is_first:
-            mean = tf.reduce_mean(stacked, axis=0)
-            state["shift"].assign(tf.where(is_first, mean, state["shift"]))
+            shift = tf.where(is_first, _pilot_means(layers), shift)
+        by_blas = all(map(linalg.uses_blas, layers))
+        sums_of = _batch_sums_by_blas if by_blas else _batch_sums
+        with np.errstate(invalid="ignore"):  # Looked for just below.
+            added = sums_of(layers, shift, self.precision)
+        if tf.executing_eagerly():
+            _check_finite(layers, list(self.layers), added["sums"])
+        else:
+            counts = [_count_not_finite(layer) for layer in layers]
+            state["num_not_finite"].assign_add(tf.stack(counts))
+        count = tf.cast(tf.shape(layers[0])[0], tf.float64)
+        added["num_datapoints"] = count
+        added["num_images"] = _count_images(groups, layers[0])
         block = tf.cast(state["num_batches"], tf.int64) % self.num_blocks
-        centred = stacked - state["shift"]
-        norms = self._norms(centred)
-        added = {
-            "num_datapoints": tf.cast(tf.shape(stacked)[0], tf.float64),
-            "num_images": _count_images(groups, stacked),
-            "sums": tf.reduce_sum(centred, axis=0),
-            "products": self._products(centred),
-            "norms": tf.reduce_sum(norms, axis=0),
-            "norm_products": tf.matmul(norms, norms, transpose_a=True),
-            "norm_sums": linalg.product(norms, centred, transpose_a=True),
-        }
-        for name, values in added.items():
-            _add_to_block(state[name], values, block, self.num_blocks)
+        for name in _IN_BLOCKS:
+            _add_to_block(state[name], added[name], block, self.num_blocks)
+        state["shift"].assign(shift)
         state["num_batches"].assign_add(1.0)
 
     def merge_state(self, others: Iterable[RepresentationMoments]) -> None:
@@ -289,7 +301,7 @@ class RepresentationMoments:
         whole = {
             name: values if name == "shift" else values.sum(axis=0)
             for name, values in raw.items()
-            if name not in ("num_batches", "num_not_finite")
+            if name in ("shift", *_IN_BLOCKS)
         }
         blocks: tuple[Moments, ...] = ()
         if self.num_blocks > 1:
@@ -372,32 +384,25 @@ class RepresentationMoments:
     ) -> Moments:
         count = float(raw["num_datapoints"])
         mean = raw["sums"] / count
-        covariances = linalg.symmetric(
-            tf.convert_to_tensor(raw["products"] / count - np.outer(mean, mean))
-        )
+        products = _symmetric(raw["products"])
+        covariances = products / count
+        covariances -= np.outer(mean, mean)
         return Moments(
             dict(self.layers),
             int(count),
             int(raw["num_images"]),
             tf.convert_to_tensor(raw["shift"] + mean),
-            covariances,
-            tf.convert_to_tensor(_centred_norm_products(raw, self.layers)),
+            tf.convert_to_tensor(covariances),
+            tf.convert_to_tensor(
+                _about({**raw, "products": products}, mean, self.layers)[
+                    "norm_products"
+                ]
+            ),
             RANK_CUTS[_effective_precision(self.precision)],
             blocks,
         )
 
-    def _products(self, centred: tf.Tensor) -> tf.Tensor:
-        if self.precision == "float64":
-            return linalg.upper_products(centred)
-        narrow = tf.cast(centred, tf.float32)
-        return tf.cast(linalg.upper_products(narrow), tf.float64)
-
-    def _norms(self, centred: tf.Tensor) -> tf.Tensor:
-        """Squared norms of each layer's rows, `[num_datapoints, layers]`."""
-        squares = tf.split(centred**2, list(self.layers.values()), axis=1)
-        return tf.stack([tf.reduce_sum(s, axis=1) for s in squares], axis=1)
-
-    def _stack(self, activations: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _checked(self, activations: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
         if set(activations) != set(self.layers):
             raise ValueError(
                 "The batch must hold each layer of the state. Received: "
@@ -405,15 +410,11 @@ class RepresentationMoments:
                 f"{sorted(self.layers)}."
             )
         layers = [
-            as_activations(activations[name], name, size)
+            _as_matrix(activations[name], name, size)
             for name, size in self.layers.items()
         ]
         check_equal_rows(layers, list(self.layers))
-        if not tf.executing_eagerly():
-            self._variables["num_not_finite"].assign_add(
-                tf.stack([_count_not_finite(layer) for layer in layers])
-            )
-        return tf.concat(layers, axis=1)
+        return layers
 
 
 def as_activations(
@@ -433,23 +434,9 @@ def as_activations(
         ValueError: If the shape does not fit or, outside of a graph, a value
             is not finite.
     """
-    values = tf.cast(tf.convert_to_tensor(values), tf.float64)
-    wanted = "num_neurons" if num_neurons is None else num_neurons
-    if values.shape.rank != 2 or values.shape[1] != (
-        values.shape[1] if num_neurons is None else num_neurons
-    ):
-        raise ValueError(
-            f"Activations of {name!r} have the wrong shape. Received: shape="
-            f"{tuple(values.shape)}. Give [num_datapoints, {wanted}]; for "
-            "convolutional layers sample positions first "
-            "(similarity.sample_positions)."
-        )
-    # A sum is finite only where all its terms are: one pass in almost all
-    # cases, and an overflow is not of activations.
-    if tf.executing_eagerly() and not np.isfinite(float(tf.reduce_sum(values))):
-        count = int(_count_not_finite(values))
-        if count:
-            _raise_not_finite(name, count, int(tf.size(values)))
+    values = tf.cast(_as_matrix(values, name, num_neurons), tf.float64)
+    if tf.executing_eagerly():
+        _check_finite([values], [name], tf.reduce_sum(values)[tf.newaxis])
     return values
 
 
@@ -491,6 +478,101 @@ def _replicas_of(variable: tf.Variable) -> Sequence[tf.Variable]:
     return getattr(variable, "values", (variable,))
 
 
+def _as_matrix(
+    values: tf.Tensor, name: str, num_neurons: int | None
+) -> tf.Tensor:
+    values = tf.convert_to_tensor(values)
+    wanted = "num_neurons" if num_neurons is None else num_neurons
+    if values.shape.rank != 2 or values.shape[1] != (
+        values.shape[1] if num_neurons is None else num_neurons
+    ):
+        raise ValueError(
+            f"Activations of {name!r} have the wrong shape. Received: shape="
+            f"{tuple(values.shape)}. Give [num_datapoints, {wanted}]; for "
+            "convolutional layers sample positions first "
+            "(similarity.sample_positions)."
+        )
+    return values
+
+
+def _pilot_means(layers: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the means of the first rows: near enough to be subtracted."""
+    first = [tf.cast(layer[:_PILOT_ROWS], tf.float64) for layer in layers]
+    count = tf.cast(tf.shape(first[0])[0], tf.float64)
+    sums = tf.concat([tf.reduce_sum(rows, axis=0) for rows in first], axis=0)
+    return tf.math.divide_no_nan(sums, count)
+
+
+def _batch_sums(
+    layers: Sequence[tf.Tensor], shift: tf.Tensor, precision: str
+) -> dict[str, tf.Tensor]:
+    """Sums a batch about a shift, in TensorFlow.
+
+    Values are cast before the shift is subtracted: in float32 the difference
+    would have lost digits already.
+    """
+    sizes = [layer.shape[1] for layer in layers]
+    cast = [tf.cast(layer, tf.float64) for layer in layers]
+    rows = tf.concat(cast, axis=1) - shift
+    norms = tf.stack(
+        [
+            tf.reduce_sum(tf.square(part), axis=1)
+            for part in tf.split(rows, sizes, axis=1)
+        ],
+        axis=1,
+    )
+    narrow = tf.cast(rows, precision)
+    return {
+        "sums": tf.reduce_sum(rows, axis=0),
+        "products": tf.cast(linalg.upper_products(narrow), tf.float64),
+        "norms": tf.reduce_sum(norms, axis=0),
+        "norm_products": tf.matmul(norms, norms, transpose_a=True),
+        "norm_sums": tf.matmul(norms, rows, transpose_a=True),
+    }
+
+
+def _batch_sums_by_blas(
+    layers: Sequence[tf.Tensor], shift: tf.Tensor, precision: str
+) -> dict[str, tf.Tensor]:
+    """Sums a batch as `_batch_sums` does, in place and by BLAS."""
+    ends = np.cumsum([0, *(layer.shape[1] for layer in layers)])
+    count = layers[0].shape[0]
+    rows = np.empty((count, ends[-1]))
+    norms = np.empty((count, len(layers)))
+    for place, layer in enumerate(layers):
+        part = rows[:, ends[place] : ends[place + 1]]
+        values = layer.numpy()
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        offset = shift.numpy()[ends[place] : ends[place + 1]]
+        np.subtract(values, offset, out=part, dtype=np.float64)
+        norms[:, place] = np.einsum("ij,ij->i", part, part)
+    products = linalg.upper_products_by_blas(rows.astype(precision, copy=False))
+    return {
+        "sums": np.ones(count) @ rows,
+        "products": products.astype(np.float64, copy=False),
+        "norms": norms.sum(axis=0),
+        "norm_products": norms.T @ norms,
+        "norm_sums": norms.T @ rows,
+    }
+
+
+def _check_finite(
+    layers: Sequence[tf.Tensor], names: Sequence[str], sums: tf.Tensor
+) -> None:
+    """Raises `ValueError` if a value is not finite.
+
+    A sum is finite only where all its terms are, so that in almost all cases
+    no layer is looked through.
+    """
+    if np.isfinite(sums).all():
+        return
+    for layer, name in zip(layers, names, strict=True):
+        count = int(_count_not_finite(layer))
+        if count:
+            _raise_not_finite(name, count, int(tf.size(layer)))
+
+
 def _count_images(groups: tf.Tensor | None, stacked: tf.Tensor) -> tf.Tensor:
     if groups is None:
         return tf.cast(tf.shape(stacked)[0], tf.float64)
@@ -506,6 +588,8 @@ def _count_images(groups: tf.Tensor | None, stacked: tf.Tensor) -> tf.Tensor:
 
 
 def _count_not_finite(values: tf.Tensor) -> tf.Tensor:
+    if not values.dtype.is_floating:
+        return tf.constant(0.0, tf.float64)
     return tf.reduce_sum(tf.cast(~tf.math.is_finite(values), tf.float64))
 
 
@@ -523,9 +607,8 @@ def _add_to_block(
 ) -> None:
     if num_blocks > 1:
         weights = tf.one_hot(block, num_blocks, dtype=tf.float64)
-        shape = [num_blocks] + [1] * values.shape.rank
-        values = tf.reshape(weights, shape) * values
-        variable.assign_add(values)
+        shape = [num_blocks] + [1] * len(values.shape)
+        variable.assign_add(tf.reshape(weights, shape) * values)
     else:
         variable.assign_add(values[tf.newaxis])
 
@@ -538,62 +621,75 @@ def _merge(
     seen = [part for part in parts if part["num_batches"] > 0] or parts[:1]
     merged = {name: values.copy() for name, values in seen[0].items()}
     for part in seen[1:]:
-        moved = _moved(part, merged["shift"], state.layers)
-        for name in merged.keys() - {"shift"}:
-            merged[name] += moved[name]
+        step = merged["shift"] - part["shift"]
+        for block in range(state.num_blocks):
+            own = {name: part[name][block] for name in _IN_BLOCKS}
+            own["products"] = _symmetric(own["products"])
+            for name, values in {
+                **own,
+                **_about(own, step, state.layers),
+                "products": _products_about(own, step),
+            }.items():
+                merged[name][block] += values
+        for name in ("num_batches", "num_not_finite"):
+            merged[name] += part[name]
     return merged
 
 
-def _moved(
-    raw: Mapping[str, npt.NDArray[np.float64]],
-    shift: npt.NDArray[np.float64],
+def _about(
+    own: Mapping[str, npt.NDArray[np.float64]],
+    step: npt.NDArray[np.float64],
     layers: Mapping[str, int],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Returns the sums of `raw` as if they had been taken about `shift`.
+    """Returns the sums as if they had been taken about a shift further on.
 
-    With z' = z + t and a squared norm a' = a + 2 t_x.x + |t_x|^2 of a layer's
-    part x of z, all sums of z', a' and their products follow from those of z
-    and a.
+    With z' = z - s, a squared norm of the part x of z that is a layer's is
+    a' = a - 2 s_x.x + |s_x|^2, and all sums of z', a' and their products
+    follow from those of z and a.
     """
-    step = raw["shift"] - shift
-    count = raw["num_datapoints"][:, None]
-    sums = raw["sums"]
-    products = np.triu(raw["products"])
-    products = products + np.swapaxes(np.triu(products, 1), 1, 2)
-    moved_sums = sums + count * step
-    moved_products = (
-        products
-        + sums[:, :, None] * step
-        + step[:, None] * sums[:, None, :]
-        + count[:, :, None] * np.outer(step, step)
-    )
-    # Row l holds t of layer l, and zeros elsewhere.
+    count, sums = own["num_datapoints"], own["sums"]
+    # Row l holds s of layer l, and zeros elsewhere.
     owned = _owned(step, layers)
     squared = (owned**2).sum(axis=1)
-    # sum (2 t_l.x_l + |t_l|^2), and the same times z.
-    extra = 2 * sums @ owned.T + count * squared
-    extra_z = 2 * owned @ products + squared[:, None] * sums[:, None, :]
-    extra_extra = (
-        4 * owned @ products @ owned.T
-        + 2 * (sums @ owned.T)[:, :, None] * squared
-        + 2 * squared[:, None] * (sums @ owned.T)[:, None, :]
-        + count[:, :, None] * np.outer(squared, squared)
+    onto = owned @ sums  # Sums of s_l.x_l.
+    norms = own["norms"] - 2 * onto + count * squared
+    along = own["products"] @ owned.T  # Sums of z (s_l.x_l).
+    norm_sums = (
+        own["norm_sums"]
+        - 2 * along.T
+        + np.outer(squared, sums)
+        - np.outer(norms, step)
     )
-    norm_extra = 2 * raw["norm_sums"] @ owned.T + (
-        raw["norms"][:, :, None] * squared
+    mixed = -2 * own["norm_sums"] @ owned.T + np.outer(own["norms"], squared)
+    both = (
+        4 * owned @ along
+        - 2 * np.outer(onto, squared)
+        - 2 * np.outer(squared, onto)
+        + count * np.outer(squared, squared)
     )
-    norms = raw["norms"] + extra
     return {
-        **raw,
-        "sums": moved_sums,
-        "products": moved_products,
+        "sums": sums - count * step,
         "norms": norms,
-        "norm_sums": raw["norm_sums"] + extra_z + norms[:, :, None] * step,
-        "norm_products": raw["norm_products"]
-        + norm_extra
-        + np.swapaxes(norm_extra, 1, 2)
-        + extra_extra,
+        "norm_sums": norm_sums,
+        "norm_products": own["norm_products"] + mixed + mixed.T + both,
     }
+
+
+def _products_about(
+    own: Mapping[str, npt.NDArray[np.float64]], step: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    cross = np.outer(own["sums"], step)
+    count = own["num_datapoints"]
+    return own["products"] - cross - cross.T + count * np.outer(step, step)
+
+
+def _symmetric(
+    upper: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Mirrors an upper triangle below the diagonal."""
+    triangle = np.triu(upper)
+    triangle += np.triu(upper, 1).T
+    return triangle
 
 
 def _owned(
@@ -602,18 +698,6 @@ def _owned(
     """Returns `[num_layers, num_stacked]`: each row one layer's part."""
     layer_of = np.repeat(np.arange(len(layers)), list(layers.values()))
     return np.where(np.arange(len(layers))[:, None] == layer_of, stacked, 0.0)
-
-
-def _centred_norm_products(
-    raw: Mapping[str, npt.NDArray[np.float64]], layers: Mapping[str, int]
-) -> npt.NDArray[np.float64]:
-    """Moves the shift to the mean, where the norms are those wanted."""
-    single = {
-        name: values if name == "shift" else np.asarray(values)[None]
-        for name, values in raw.items()
-    }
-    mean = raw["shift"] + raw["sums"] / raw["num_datapoints"]
-    return _moved(single, mean, layers)["norm_products"][0]
 
 
 def _effective_precision(precision: str) -> str:
