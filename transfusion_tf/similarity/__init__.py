@@ -17,6 +17,7 @@ from transfusion_tf.similarity.alignment import (
     shape_distance,
     shape_distance_from_moments,
 )
+from transfusion_tf.similarity.comparison import MEASURES, compare
 from transfusion_tf.similarity.correlation import (
     CCAResult,
     cca,
@@ -26,6 +27,8 @@ from transfusion_tf.similarity.correlation import (
     svcca,
     svcca_from_moments,
 )
+from transfusion_tf.similarity.intervals import jackknife
+from transfusion_tf.similarity.matrix import SimilarityMatrix
 from transfusion_tf.similarity.moments import (
     PRECISIONS,
     Moments,
@@ -40,6 +43,7 @@ from transfusion_tf.similarity.protocol import ProtocolResult, paper_protocol
 from transfusion_tf.similarity.sampling import (
     Positions,
     choose_positions,
+    positions_of_images,
     sample_channels,
     sample_positions,
 )
@@ -47,25 +51,30 @@ from transfusion_tf.similarity.sampling import (
 __all__ = [
     "AlignmentResult",
     "CCAResult",
+    "MEASURES",
     "Moments",
     "NullLevel",
     "PRECISIONS",
     "Positions",
     "ProtocolResult",
     "RepresentationMoments",
+    "SimilarityMatrix",
     "cca",
     "cca_from_moments",
     "cka",
     "cka_from_moments",
     "choose_positions",
+    "compare",
     "conventions",
     "exchangeable_null_mean",
     "exchangeable_null_mean_squared",
+    "jackknife",
     "linear_regression",
     "linear_regression_from_moments",
     "null",
     "null_level",
     "paper_protocol",
+    "positions_of_images",
     "procrustes",
     "procrustes_from_moments",
     "pwcca",

@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,6 +120,39 @@ def sample_positions(
         grid.shape[0], grid.shape[1], num_positions, seed=seed
     )
     return chosen.gather(activations), chosen.image
+
+
+def positions_of_images(
+    images: tf.Tensor, grid_size: int, num_positions: int, *, seed: int
+) -> tf.Tensor:
+    """Chooses positions of each image by its number, within a graph too.
+
+    The choice for an image does not depend on the batch that it comes in.
+
+    Args:
+        images: Numbers of the images in their stream, int64 `[num_images]`.
+        grid_size: Height x width.
+        num_positions: How many to choose of each, from 1 to `grid_size`.
+        seed: Seed of the choice.
+
+    Returns:
+        Indices into the flattened grid, int32 `[num_images, num_positions]`,
+        different ones in a row.
+
+    Example:
+    >>> chosen = positions_of_images(tf.range(9, dtype=tf.int64), 49, 5, seed=0)
+    >>> bool(tf.reduce_all(chosen[3:] == positions_of_images(
+    ...     tf.range(3, 9, dtype=tf.int64), 49, 5, seed=0)))
+    True
+    """
+
+    def choose(image: tf.Tensor) -> tf.Tensor:
+        keys = tf.random.stateless_uniform(
+            [grid_size], seed=[seed, image], alg="philox"
+        )
+        return tf.math.top_k(keys, num_positions, sorted=False).indices
+
+    return tf.map_fn(choose, images, fn_output_signature=tf.int32)
 
 
 def sample_channels(

@@ -1,0 +1,309 @@
+"""Moments of the layers of one model or two, over a stream of images."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf.similarity import capturing, sampling
+from transfusion_tf.similarity.moments import Moments, RepresentationMoments
+
+# Moments of more neurons than this are made only of layers that are named.
+_MOST_NEURONS_BY_DEFAULT = 8192
+
+Grid = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer of one side."""
+
+    side: str
+    name: str
+
+    def __str__(self) -> str:
+        """Names it in states, messages and notes."""
+        return f"{self.side}: {self.name}"
+
+
+class LayerStream:
+    """Collects moments of the layers of both sides, batch by batch.
+
+    Layers of different grids have no common datapoints, so there is a state
+    for each grid that two layers are compared on, of all layers that are.
+
+    Attributes:
+        rows: Layers of the first side; known from the first batch on.
+        columns: Layers of the second side.
+        num_images: Images seen.
+    """
+
+    rows: list[Layer]
+    columns: list[Layer]
+
+    def __init__(
+        self,
+        model_a: keras.Model,
+        model_b: keras.Model | None,
+        names: tuple[Sequence[str] | None, Sequence[str] | None],
+        *,
+        spatial: str,
+        max_positions: int | None,
+        max_neurons: int | None,
+        seed: int,
+        num_blocks: int,
+    ):
+        """Looks at nothing yet; `similarity.compare` describes the options.
+
+        Args:
+            model_a: The model of the first side.
+            model_b: That of the second side, or None for the same one.
+            names: Names of the layers of both sides, or None.
+            spatial: What a datapoint is.
+            max_positions: Most positions an image.
+            max_neurons: Most neurons a layer.
+            seed: Seed of what is chosen.
+            num_blocks: Blocks of batches.
+        """
+        self._models = {"model_a": model_a}
+        if model_b is not None:
+            self._models["model_b"] = model_b
+        self._names = names
+        self._spatial = spatial
+        self._max_positions = max_positions
+        self._max_neurons = max_neurons
+        self._seed = seed
+        self._num_blocks = num_blocks
+        self.num_images = 0
+        self._states: dict[Grid, RepresentationMoments] = {}
+        self._rows_of: tf.types.experimental.PolymorphicFunction
+
+    def update(self, images: tf.Tensor) -> None:
+        """Runs the models on a batch and adds it.
+
+        Raises:
+            ValueError: If a layer is unknown or does not return one tensor,
+                grids do not divide, or activations are not finite.
+        """
+        if not self._states:
+            self._open(images)
+        size = int(images.shape[0])
+        index = np.arange(self.num_images, self.num_images + size)
+        rows = self._rows_of(images, tf.constant(index, tf.int64))
+        for grid, state in self._states.items():
+            of_state = rows[str(grid)]
+            each = int(next(iter(of_state.values())).shape[0]) // max(size, 1)
+            state.update_state(of_state, groups=index.repeat(each))
+        self.num_images += size
+
+    def moments(self) -> dict[tuple[Layer, Layer], Moments]:
+        """Returns the moments that hold each pair of a row and a column.
+
+        Raises:
+            ValueError: If no image was seen.
+        """
+        if not self.num_images:
+            raise ValueError(
+                "There are no images to compare layers on. Received: an empty "
+                "dataset. Give batches of images; an iterator that was read "
+                "before is empty."
+            )
+        of_grids = {grid: s.result() for grid, s in self._states.items()}
+        return {pair: of_grids[grid] for pair, grid in self._common.items()}
+
+    def notes(self) -> list[str]:
+        """Says what the datapoints and neurons are."""
+        notes = [f"spatial: {self._spatial}"]
+        pooled: dict[str, None] = {}
+        for pair, grid in self._common.items():
+            for layer in pair:
+                if self._grids[layer] != grid:
+                    pooled[
+                        f"{layer} is average-pooled from "
+                        f"{_grid_text(self._grids[layer])} to "
+                        f"{_grid_text(grid)} beside layers of that grid"
+                    ] = None
+        if self._max_positions is not None and any(
+            math.prod(grid) > self._max_positions for grid in self._states
+        ):
+            notes.append(
+                f"{self._max_positions} positions an image, the same of all "
+                f"layers of a grid (seed {self._seed})"
+            )
+        if self._max_neurons is not None:
+            notes.append(
+                f"at most {self._max_neurons} neurons a layer (seed "
+                f"{self._seed})"
+            )
+        return notes + list(pooled)
+
+    def _open(self, images: tf.Tensor) -> None:
+        """Finds the layers, and makes the states for their shapes."""
+        for model in self._models.values():
+            if not model.built:
+                model(images[:1], training=False)
+        first, *others = self._models
+        second = others[0] if others else first
+        names_a, names_b = self._names
+        if names_b is None:
+            names_b = names_a
+        self.rows, self.columns = (
+            self._layers(side, names)
+            for side, names in ((first, names_a), (second, names_b))
+        )
+        self._found = {
+            side: capturing.find_layers(
+                self._models[side],
+                [
+                    layer.name
+                    for layer in dict.fromkeys(self.rows + self.columns)
+                    if layer.side == side
+                ],
+            )
+            for side in self._models
+        }
+        self._rows_of = tf.function(
+            self._trace,
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec([None, *images.shape[1:]], images.dtype),
+                tf.TensorSpec([None], tf.int64),
+            ],
+        )
+        traced = self._rows_of.get_concrete_function().structured_outputs
+        sizes = {
+            grid: {
+                str(layer): int(traced[str(grid)][str(layer)].shape[1])
+                for layer in layers
+            }
+            for grid, layers in self._members.items()
+        }
+        self._check_size(sizes)
+        self._states = {
+            grid: RepresentationMoments(of_grid, num_blocks=self._num_blocks)
+            for grid, of_grid in sizes.items()
+        }
+
+    def _layers(self, side: str, names: Sequence[str] | None) -> list[Layer]:
+        if names is None:
+            names = capturing.default_layer_names(self._models[side])
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                "There must be layers to compare, each once. Received: "
+                f"layers={list(names)} of {side}. Name some of "
+                f"{', '.join(capturing.layers_of(self._models[side]))}."
+            )
+        return [Layer(side, name) for name in names]
+
+    def _check_size(self, sizes: Mapping[Grid, Mapping[str, int]]) -> None:
+        most = max(sum(of_grid.values()) for of_grid in sizes.values())
+        if self._names[0] is None and most > _MOST_NEURONS_BY_DEFAULT:
+            gigabytes = 8 * most**2 * self._num_blocks / 2**30
+            raise ValueError(
+                f"The moments of all layers would take {gigabytes:.1f} GiB. "
+                f"Received: layers=None, {most} neurons. Name the layers to "
+                "compare, or sample neurons with max_neurons=64."
+            )
+
+    def _trace(
+        self, images: tf.Tensor, index: tf.Tensor
+    ) -> dict[str, dict[str, tf.Tensor]]:
+        """Returns the rows of each layer by the grid of its state."""
+        outputs = {
+            Layer(side, name): self._prepare(values)
+            for side, model in self._models.items()
+            for name, values in capturing.run(
+                model, self._found[side], images
+            ).items()
+        }
+        grids = {layer: _grid_of(values) for layer, values in outputs.items()}
+        self._grids = grids
+        self._common = {
+            (a, b): _common_grid(a, b, grids)
+            for a, b in itertools.product(self.rows, self.columns)
+        }
+        self._members: dict[Grid, list[Layer]] = {}
+        for pair, grid in self._common.items():
+            members = self._members.setdefault(grid, [])
+            members += [layer for layer in pair if layer not in members]
+        return {
+            str(grid): {
+                str(layer): self._take_rows(outputs[layer], grid, index)
+                for layer in members
+            }
+            for grid, members in self._members.items()
+        }
+
+    def _prepare(self, values: tf.Tensor) -> tf.Tensor:
+        """Brings an output to what its positions and neurons are."""
+        if self._spatial == "flatten":
+            size = math.prod(values.shape[1:])
+            values = tf.reshape(values, [-1, size])
+        num_channels = int(values.shape[-1])
+        if self._max_neurons is not None and self._max_neurons < num_channels:
+            chosen = sampling.sample_channels(
+                num_channels, self._max_neurons, seed=self._seed
+            )
+            values = tf.gather(values, chosen, axis=-1)
+        # Sums over a grid would lose digits in half precision.
+        if values.dtype != tf.float64:
+            values = tf.cast(values, tf.float32)
+        return _pool(values, ()) if self._spatial == "average" else values
+
+    def _take_rows(
+        self, values: tf.Tensor, grid: Grid, index: tf.Tensor
+    ) -> tf.Tensor:
+        size = math.prod(grid)
+        rows = tf.reshape(_pool(values, grid), [-1, size, values.shape[-1]])
+        if self._max_positions is not None and self._max_positions < size:
+            chosen = sampling.positions_of_images(
+                index, size, self._max_positions, seed=self._seed
+            )
+            rows = tf.gather(rows, chosen, axis=1, batch_dims=1)
+        return tf.reshape(rows, [-1, values.shape[-1]])
+
+
+def _grid_of(values: tf.Tensor) -> Grid:
+    grid = tuple(values.shape[1:-1])
+    return grid if math.prod(grid) > 1 else ()
+
+
+def _common_grid(a: Layer, b: Layer, grids: Mapping[Layer, Grid]) -> Grid:
+    small, large = sorted((grids[a], grids[b]), key=math.prod)
+    fits = len(small) == len(large) and not any(
+        size % part for size, part in zip(large, small, strict=True)
+    )
+    if small and not fits:
+        raise ValueError(
+            "The positions of these layers do not fit: the larger grid must "
+            "be a multiple of the smaller. Received: "
+            f"{a} of {_grid_text(grids[a])} and {b} of {_grid_text(grids[b])}."
+            " Use spatial='average', or leave one out."
+        )
+    return small
+
+
+def _grid_text(grid: Grid) -> str:
+    return " x ".join(map(str, grid)) or "one position"
+
+
+def _pool(values: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Averages `[batch, *larger grid, channels]` to a grid; () is one cell."""
+    sizes = values.shape[1:-1]
+    if not grid:
+        return tf.reduce_mean(values, axis=list(range(1, 1 + len(sizes))))
+    if tuple(sizes) == grid:
+        return values
+    split = [
+        part
+        for n, size in zip(grid, sizes, strict=True)
+        for part in (n, size // n)
+    ]
+    blocks = tf.reshape(values, [-1, *split, values.shape[-1]])
+    return tf.reduce_mean(blocks, axis=list(range(2, 2 * len(grid) + 1, 2)))
