@@ -5,7 +5,7 @@ the transpose). All measures come from one streaming state of float64 moments,
 `RepresentationMoments`; `cca` and `svcca` are its short forms for two arrays.
 """
 
-from transfusion_tf.similarity import conventions, null
+from transfusion_tf.similarity import conventions, differentiable, null
 from transfusion_tf.similarity.alignment import (
     AlignmentResult,
     cka,
@@ -27,12 +27,26 @@ from transfusion_tf.similarity.correlation import (
     svcca,
     svcca_from_moments,
 )
+from transfusion_tf.similarity.gram import (
+    cka_from_grams,
+    corrected_cka,
+    corrected_hsic,
+    linear_gram,
+    rbf_gram,
+)
 from transfusion_tf.similarity.intervals import jackknife
 from transfusion_tf.similarity.matrix import SimilarityMatrix
+from transfusion_tf.similarity.minibatch import MinibatchCKA
 from transfusion_tf.similarity.moments import (
     PRECISIONS,
     Moments,
     RepresentationMoments,
+)
+from transfusion_tf.similarity.neighbors import (
+    PredictionSimilarity,
+    mutual_nearest_neighbors,
+    prediction_similarity,
+    rsa,
 )
 from transfusion_tf.similarity.null import (
     exchangeable_null_mean,
@@ -52,33 +66,44 @@ __all__ = [
     "AlignmentResult",
     "CCAResult",
     "MEASURES",
+    "MinibatchCKA",
     "Moments",
     "NullLevel",
     "PRECISIONS",
     "Positions",
+    "PredictionSimilarity",
     "ProtocolResult",
     "RepresentationMoments",
     "SimilarityMatrix",
     "cca",
     "cca_from_moments",
     "cka",
+    "cka_from_grams",
     "cka_from_moments",
     "choose_positions",
     "compare",
     "conventions",
+    "corrected_cka",
+    "corrected_hsic",
+    "differentiable",
     "exchangeable_null_mean",
     "exchangeable_null_mean_squared",
     "jackknife",
+    "linear_gram",
     "linear_regression",
     "linear_regression_from_moments",
+    "mutual_nearest_neighbors",
     "null",
     "null_level",
     "paper_protocol",
     "positions_of_images",
+    "prediction_similarity",
     "procrustes",
     "procrustes_from_moments",
     "pwcca",
     "pwcca_from_moments",
+    "rbf_gram",
+    "rsa",
     "sample_channels",
     "sample_positions",
     "shape_distance",
