@@ -1,6 +1,8 @@
 """Each convention against a second formulation of what its tool does."""
 
 import itertools
+import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -327,3 +329,91 @@ def pwcca(x, y):
     left, coefficients, _ = np.linalg.svd(bases[0].T @ bases[1])
     variables = bases[0] @ left[:, : len(coefficients)]
     return weighted(np.abs(variables.T @ x).sum(1), coefficients)
+
+
+PAGE = pathlib.Path(conventions.__file__).with_name("README.md")
+CODE = r"`((?:similarity|conventions|np)\.[^`]*)`"
+# What LAPACK's choice of signs does to google's PWCCA on the example.
+SIGNS = 0.012
+
+
+def example():
+    """The names that the page's own code defines."""
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.S)[1], names)
+    return names
+
+
+def rows(width):
+    """The cells of the page's table of so many columns."""
+    table = []
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == width and re.search(CODE, line):
+            table.append(cells)
+    return table
+
+
+def test_the_page_tells_the_numbers_of_the_conventions():
+    names = example()
+    table = rows(6)
+    shown = " ".join(cells[2] for cells in table)
+    for convention in [*ALL, conventions.google_mean]:
+        assert f"conventions.{convention.__name__}(" in shown
+    for cells in table:
+        for code, number in (cells[2:4], cells[4:6]):
+            value = eval(re.search(CODE, code)[1], names)
+            tolerance = SIGNS if "google_pwcca" in code else 5.1e-4
+            assert float(number) == pytest.approx(value, abs=tolerance), code
+
+
+def test_the_page_tells_the_scores_and_null_levels_of_the_measures():
+    names = example()
+    for cells in rows(9):
+        code = re.search(CODE, cells[0])[1]
+        value = eval(code, names)
+        assert float(cells[7]) == pytest.approx(value, abs=5.1e-4), code
+        if not cells[8]:
+            continue
+        null = re.sub(r"\.(mean|score)(_squared)?$", r".null\2", code)
+        level = float(cells[8])
+        assert level == pytest.approx(eval(null, names), abs=5.1e-4), code
+        permuted = names | {
+            "y": np.random.default_rng(1).permutation(names["y"])
+        }
+        assert eval(code, permuted) == pytest.approx(level, abs=0.01), code
+
+
+def test_the_page_tells_what_leaves_the_measures_unchanged():
+    names = example()
+    generator = np.random.default_rng(1)
+    x, y = names["x"], names["y"]
+
+    def rotation(size):
+        return np.linalg.qr(generator.normal(size=(size, size)))[0]
+
+    def invertible(size):
+        scales = np.geomspace(0.1, 10, size)
+        return rotation(size) * scales @ rotation(size)
+
+    changes = [
+        {"x": x @ invertible(64)},
+        {"y": y @ invertible(96)},
+        {"x": x @ rotation(64), "y": y @ rotation(96)},
+        {"x": 1e-3 * x + 5, "y": 20 * y - np.arange(96)},
+    ]
+    for cells in rows(9):
+        code = re.search(CODE, cells[0])[1]
+        value = eval(code, names)
+        told = [
+            "no" if abs(eval(code, names | change) - value) > 1e-6 else "yes"
+            for change in changes
+        ]
+        assert told == cells[3:7], code
+
+
+def test_every_function_that_the_page_names_exists():
+    names = re.findall(r"\b(similarity|conventions)\.(\w+)", PAGE.read_text())
+    modules = {"similarity": similarity, "conventions": conventions}
+    for module, name in set(names) - {("similarity", "conventions")}:
+        assert hasattr(modules[module], name), name
