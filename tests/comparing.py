@@ -35,7 +35,7 @@ def _without_times(content):
         return {
             key: _without_times(value)
             for key, value in content.items()
-            if key not in ("seconds", "environment")
+            if key not in ("seconds", "similarity_seconds", "environment")
         }
     if isinstance(content, list):
         return [_without_times(value) for value in content]

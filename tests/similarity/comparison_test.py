@@ -256,6 +256,26 @@ def test_sizes_of_batches_do_not_matter(images):
             )
 
 
+def test_models_run_in_inference_mode(images):
+    model = keras.Sequential(
+        [
+            keras.Input([8, 8, 3]),
+            keras.layers.Dropout(0.5),
+            keras.layers.BatchNormalization(name="norm"),
+        ]
+    )
+    before = model.get_weights()
+    matrix = similarity.compare(
+        model, functional(), [images], layers=["norm"], layers_b=["conv"]
+    )
+    for values, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(values, expected)
+    again = similarity.compare(
+        model, functional(), [images], layers=["norm"], layers_b=["conv"]
+    )
+    assert again.values["cca"] == matrix.values["cca"]
+
+
 class Doubled(keras.Model):
     """Sums of few integers, exact in float32 in any batch."""
 
@@ -300,9 +320,10 @@ def test_the_seed_chooses_positions_and_neurons(images):
 
     assert values(max_positions=4) == values(max_positions=4)
     assert values(max_positions=4) != values(max_positions=4, seed=1)
-    assert values(max_neurons=3) == values(max_neurons=3)
-    assert values(max_neurons=3) != values(max_neurons=3, seed=2)
-    assert values(max_neurons=3) != values()
+    few = {"max_neurons": 3, "max_positions": None}
+    assert values(**few) == values(**few)
+    assert values(**few) != values(**few, seed=2)
+    assert values(**few) != values(max_positions=None)
 
 
 def test_dictionaries_and_tuples_hold_the_images(images):

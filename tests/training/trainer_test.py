@@ -220,7 +220,8 @@ tf.config.set_logical_device_configuration(
 from transfusion_tf import training
 config = training.TrainConfig(
     model="cbr_tiny", task="folder:" + sys.argv[1], image_size=32,
-    batch_size=8, num_steps=2, strategy="mirrored")
+    batch_size=8, num_steps=2, strategy="mirrored",
+    similarity_every_steps=1, probe_examples=9)
 print(json.dumps(training.Trainer().train(config, sys.argv[2])))
 """
 
@@ -241,3 +242,7 @@ def test_two_replicas_train_and_score_every_example(class_folders, tmp_path):
     assert json.loads(process.stdout.splitlines()[-1])["num_steps"] == 2
     predictions = records.read_npz(tmp_path / "run/predictions_test.npz")
     np.testing.assert_array_equal(predictions["example_id"], np.arange(14))
+    rows = records.RunDirectory(tmp_path / "run").metrics()
+    probes = [row for row in rows if row["split"] == "probe"]
+    assert [row["step"] for row in probes] == [1, 2]
+    assert all(0.1 < s < 1 for s in probes[0]["similarity"].values())

@@ -188,6 +188,18 @@ Use --batch_size=1 or more.
         "take the last.",
         minimum=1,
     )
+    similarity_every_steps: int | None = _field(
+        None,
+        "Steps between two comparisons of every stage with step 0 (debiased "
+        "CKA of its average over positions). Default: none.",
+        minimum=1,
+    )
+    probe_examples: int = _field(
+        200,
+        "Images that stages are compared on: the first of the validation "
+        "split.",
+        minimum=4,
+    )
     auc_threshold: float = _field(
         0.91,
         "Validation AUC whose first crossing is reported as steps to "

@@ -15,6 +15,7 @@ from transfusion_tf.training import (
 from transfusion_tf.training import (
     environment,
     interruption,
+    probing,
     program,
     recalibration,
     schedules,
@@ -51,6 +52,8 @@ class Loop:
         num_steps: Steps in all, unless stopped early.
         rows: The lines of `metrics.jsonl` so far.
         seconds: Seconds spent in training steps, over all attempts.
+        probe: Compares stages with step 0; None where that is not asked for.
+        similarity_seconds: Seconds spent in that, over all attempts.
     """
 
     def __init__(
@@ -81,11 +84,22 @@ class Loop:
         self.steps_per_epoch = steps_per_epoch
         self.num_steps = num_steps_of(config, steps_per_epoch)
         self.eval_every = config.eval_every_steps or steps_per_epoch
+        # Without a probe only the last step asks for one, in vain.
+        self.probe_every = config.similarity_every_steps or self.num_steps
         self.save_every = config.checkpoint_every_steps or self.eval_every
         self.report = report
         self.stop_request = stop_request
         self.rows: list[dict[str, Any]] = []
         self.seconds = 0.0
+        self.similarity_seconds = 0.0
+        self.probe: probing.StageProbe | None = None
+        if config.similarity_every_steps:
+            self.probe = probing.StageProbe(
+                run_program,
+                run_data.train,
+                run_data.validation,
+                num_examples=config.probe_examples,
+            )
         self.manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
                 model=run_program.staged.model,
@@ -119,14 +133,7 @@ class Loop:
         )
         self.program.reset_optimizer()
         if self.manager.latest_checkpoint:
-            self.manager.checkpoint.restore(
-                self.manager.latest_checkpoint
-            ).assert_consumed()
-            step = self.program.step
-            # What was logged after the checkpoint will be logged again.
-            self.rows = [r for r in self.run.metrics() if r["step"] <= step]
-            self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
-            self.report(step, self.run.path.name)
+            self._resume()
             return
         if plan.recalibrated:
             recalibration.recalibrate_batch_norm(
@@ -143,6 +150,7 @@ class Loop:
         )
         records.write_json(self.run.config_path, self._config_record(donor))
         self._save_weights(0)
+        self._remember_start()
 
     def train(self) -> None:
         """The loop: ends after the last step, or when validation says so."""
@@ -163,9 +171,14 @@ class Loop:
                 step += 1
                 self.report(1, self.run.path.name)
                 is_last = step == self.num_steps
-                if step % self.eval_every == 0 or is_last:
+                is_evaluated = is_last or step % self.eval_every == 0
+                is_probed = is_last or step % self.probe_every == 0
+                if is_evaluated or is_probed:
                     self.seconds += time.monotonic() - started
-                    self._evaluate(step)
+                    if is_evaluated:
+                        self._evaluate(step)
+                    if is_probed:
+                        self._compare_with_start(step)
                     started = time.monotonic()
                 if step in self.config.keep_checkpoint_steps:
                     self._save_weights(step)
@@ -199,7 +212,10 @@ class Loop:
             result[name] = self.data.score(predictions)
         if self.data.task.metric == "auc":
             result["steps_to_threshold"] = self._steps_to_threshold()
-        result["seconds"] = {"train": round(self.seconds, 3)}
+        seconds = {"train": self.seconds}
+        if self.probe is not None:
+            seconds["similarity"] = self.similarity_seconds
+        result["seconds"] = {k: round(v, 3) for k, v in seconds.items()}
         records.write_json(self.run.result_path, result)
         self.run.resume_path.rmtree(missing_ok=True)
         return result
@@ -214,7 +230,8 @@ class Loop:
 
     def _evaluate(self, step: int) -> None:
         """Logs the mean loss since the last evaluation, and validation."""
-        previous = self._evaluations()[-1]["step"] if self.rows else 0
+        evaluations = self._evaluations()
+        previous = evaluations[-1]["step"] if evaluations else 0
         loss = float(self.program.loss_sum.numpy()) / (step - previous)
         if not np.isfinite(loss):
             raise FloatingPointError(
@@ -224,11 +241,7 @@ class Loop:
                 "finite checkpoint is kept."
             )
         self.program.loss_sum.assign(0.0)
-        common = {
-            "step": step,
-            "epoch": step / self.steps_per_epoch,
-            "seconds": round(self.seconds, 3),
-        }
+        common = self._common(step)
         scores = self.data.score(self._predict(self.data.validation))
         self.rows += [
             common | {"split": "train", "loss": loss},
@@ -239,6 +252,58 @@ class Loop:
         self.events.write(step, _flat("validation", scores))
         if self.config.early_stopping and self._selected_step() == step:
             self._keep_only_best_weights(step)
+
+    def _compare_with_start(self, step: int) -> None:
+        """Logs how alike each stage is to what it was at step 0."""
+        if self.probe is None:
+            return
+        started = time.monotonic()
+        scores = self.probe.score()
+        self.similarity_seconds += time.monotonic() - started
+        self.rows.append(
+            self._common(step)
+            | {
+                "split": "probe",
+                "similarity": scores,
+                "similarity_seconds": round(self.similarity_seconds, 3),
+            }
+        )
+        records.write_jsonl(self.run.metrics_path, self.rows)
+        self.events.write(step, _flat("similarity", scores))
+
+    def _common(self, step: int) -> dict[str, Any]:
+        """What every line of `metrics.jsonl` holds."""
+        return {
+            "step": step,
+            "epoch": step / self.steps_per_epoch,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _resume(self) -> None:
+        """Goes on from the last checkpoint."""
+        if self.probe is not None:
+            start = self.run.weights_path(0)
+            self.program.staged.model.load_weights(str(start))
+            self._remember_start()
+        self.manager.checkpoint.restore(
+            self.manager.latest_checkpoint
+        ).assert_consumed()
+        step = self.program.step
+        # What was logged after the checkpoint will be logged again.
+        self.rows = [r for r in self.run.metrics() if r["step"] <= step]
+        self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
+        self.similarity_seconds += max(
+            (r.get("similarity_seconds", 0.0) for r in self.rows), default=0.0
+        )
+        self.report(step, self.run.path.name)
+
+    def _remember_start(self) -> None:
+        """Captures step 0, whose weights the network holds."""
+        if self.probe is None:
+            return
+        started = time.monotonic()
+        self.probe.remember_start()
+        self.similarity_seconds += time.monotonic() - started
 
     def _predict(self, reader: data.SplitReader) -> evaluation.Predictions:
         ids, logits = self.program.predict(reader)
@@ -262,7 +327,7 @@ class Loop:
         return best["step"]
 
     def _should_stop_early(self) -> bool:
-        if not self.config.early_stopping or not self.rows:
+        if not self.config.early_stopping or not self._evaluations():
             return False
         selected = self._selected_step()
         later = [r for r in self._evaluations() if r["step"] > selected]
@@ -314,5 +379,6 @@ class Loop:
             "donor": donor and {"name": donor.name, "sha256": donor.sha256},
             "environment": environment.describe_environment(),
             "data": self.data.summary(),
+            "probe": self.probe and self.probe.describe(),
             "label_names": list(self.data.task.classes),
         }

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import data, models
+from transfusion_tf.similarity import capturing
 from transfusion_tf.training import freezing
 
 _SGD_MOMENTUM = 0.9
@@ -86,6 +87,9 @@ class Program:
         # No Python statement in them depends on a tensor's value.
         self._train = tf.function(self._train_everywhere, autograph=False)
         self._predict = tf.function(self._predict_everywhere, autograph=False)
+        self._average_stages = tf.function(
+            self._average_stages_once, autograph=False
+        )
         self._replica_step = tf.function(
             self._train_replica, autograph=False, jit_compile=spec.jit_compile
         )
@@ -163,6 +167,34 @@ class Program:
             )
         return all_ids[order], all_logits[order]
 
+    def stage_means(
+        self, reader: data.SplitReader, num_images: int
+    ) -> dict[str, np.ndarray]:
+        """Averages what ends each stage over its positions.
+
+        In inference mode, and on one device whatever the strategy.
+
+        Args:
+            reader: The split.
+            num_images: Its first so many images, at most all.
+
+        Returns:
+            By stage float32 `[num_images, channels]`.
+        """
+        batch_size = self.spec.batch_size
+        batches = reader.evaluation_batches(batch_size)
+        needed = batches.take(-(-num_images // batch_size))
+        means = [
+            self._average_stages(batch["image"])
+            for batch in reader.watched(needed)
+        ]
+        return {
+            stage.name: np.concatenate([m[stage.name] for m in means])[
+                :num_images
+            ]
+            for stage in self.staged.stages
+        }
+
     def _local(self, values: tf.Tensor) -> list[np.ndarray]:
         local = self.strategy.experimental_local_results(values)
         return [value.numpy() for value in local]
@@ -200,6 +232,18 @@ class Program:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images = data.normalize(batch["image"], self.preprocessing)
         return batch["example_id"], self.staged.model(images, training=False)
+
+    def _average_stages_once(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = data.normalize(images, self.preprocessing)
+        model = self.staged.model
+        ends = {
+            stage.name: model.get_layer(stage.output)
+            for stage in self.staged.stages
+        }
+        return {
+            name: tf.reduce_mean(tf.cast(values, tf.float32), [1, 2])
+            for name, values in capturing.run(model, ends, images).items()
+        }
 
 
 def _softmax_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,97 @@
+"""How far each stage's representation has moved since step 0, in training."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from transfusion_tf import data, similarity
+from transfusion_tf.training import program, recalibration
+
+
+class StageProbe:
+    """Compares every stage with step 0 on a fixed set of images.
+
+    The score is debiased linear CKA of activations averaged over positions:
+    it needs no more images than neurons, and is 0 for unrelated ones. As in
+    `analysis.compare`, batch norm at step 0 is re-estimated on training
+    images, and is in inference mode.
+
+    Attributes:
+        num_images: Images that are compared on: the first of the split.
+    """
+
+    def __init__(
+        self,
+        run_program: program.Program,
+        train: data.SplitReader,
+        validation: data.SplitReader,
+        *,
+        num_examples: int,
+    ):
+        """Captures nothing yet.
+
+        Args:
+            run_program: The network.
+            train: Images that batch norm is re-estimated on.
+            validation: Images that are compared on.
+            num_examples: Most of either.
+        """
+        self._program = run_program
+        self._train = train
+        self._validation = validation
+        self._num_examples = num_examples
+        self.num_images = min(num_examples, validation.split.num_examples)
+        self._start: dict[str, np.ndarray] = {}
+
+    def remember_start(self) -> None:
+        """Captures the network, whose weights are those of step 0.
+
+        Its variables are the same afterwards, to the bit.
+        """
+        staged = self._program.staged
+        before = [(v, v.numpy()) for v in staged.model.variables]
+        recalibration.recalibrate_batch_norm(
+            staged,
+            self._train,
+            preprocessing=self._program.preprocessing,
+            num_images=self._num_examples,
+            batch_size=self._program.spec.batch_size,
+        )
+        self._start = self._capture()
+        for variable, values in before:
+            variable.assign(values)
+
+    def score(self) -> dict[str, float | None]:
+        """Compares the network as it is now with the start.
+
+        Returns:
+            By stage the score, at most 1; None where it is undefined: a stage
+            is constant, or its activations are not finite.
+        """
+        return {
+            name: _score(self._start[name], values)
+            for name, values in self._capture().items()
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What is compared and how, as `config.json` holds it."""
+        return {
+            "split": self._validation.split.name,
+            "num_images": self.num_images,
+            "measure": "debiased cka",
+            "spatial": "average",
+            "batch_norm": "recalibrated at step 0, moving statistics after",
+        }
+
+    def _capture(self) -> dict[str, np.ndarray]:
+        return self._program.stage_means(self._validation, self.num_images)
+
+
+def _score(start: np.ndarray, now: np.ndarray) -> float | None:
+    if not (np.isfinite(start).all() and np.isfinite(now).all()):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        score = similarity.cka(start, now).score
+    return None if np.isnan(score) else float(score)
