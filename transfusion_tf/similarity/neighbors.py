@@ -305,7 +305,6 @@ def _neighbors(
     scale, power = 1.0, 1
     if distance == "euclidean":
         # Their squares come from products, which a large offset would swamp.
-        side = side - side[0]
         side = side - side.mean(axis=0)
         scale, power = np.square(side).sum(axis=1).max(), 2
     search = sklearn.neighbors.NearestNeighbors(
