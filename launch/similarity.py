@@ -2,7 +2,8 @@
 
 Example:
   python -m launch.similarity --run_a=runs/one --data_dir=tfds
-compares a run before and after training; --run_b compares two runs.
+compares a run before and after training; --run_b compares two runs;
+--measures=cca,cka,procrustes scores the same samples by several measures.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from absl import flags
 from etils import epath
 
 from launch import cli
-from transfusion_tf import analysis, records, training
+from transfusion_tf import analysis, records, similarity, training
 
 _RUN_A = flags.DEFINE_string("run_a", None, "A finished run.", required=True)
 _RUN_B = flags.DEFINE_string(
@@ -31,7 +32,18 @@ _DATA_DIR = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Also write comparison.json into this directory."
 )
-cli.define_flags(analysis.ProtocolConfig)
+_MEASURES = flags.DEFINE_list(
+    "measures", ["cca"], f"Some of {', '.join(similarity.MEASURES)}."
+)
+_STAGES = flags.DEFINE_list(
+    "stages", None, "Stages to score, such as conv1,block2. Default: all."
+)
+cli.define_flags(analysis.ProtocolConfig, skip=["measure"])
+flags.register_validator(
+    "measures",
+    lambda names: bool(names) and not set(names) - set(similarity.MEASURES),
+    message=f"Name some of {', '.join(similarity.MEASURES)}.",
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -47,12 +59,18 @@ def main(argv: Sequence[str]) -> None:
             run_b, _given(_STEP_B.value, run_b.result()["num_steps"])
         ),
         training.Trainer(),
-        config=cli.config_from_flags(analysis.ProtocolConfig),
+        config=cli.config_from_flags(
+            analysis.ProtocolConfig, measure=_MEASURES.value[0]
+        ),
         data_dir=_DATA_DIR.value,
+        stages=_STAGES.value,
+        other_measures=_MEASURES.value[1:],
     )
-    print(f"{comparison['measure']}, mean coefficient (null level)")
-    for stage in comparison["stages"]:
-        print(f"  {stage['stage']:8} {_cell(stage)}")
+    scored = {comparison["measure"]: comparison["stages"]}
+    for measure, stages in (scored | comparison["other_measures"]).items():
+        print(f"{measure} (null level)")
+        for stage in stages:
+            print(f"  {stage['stage']:8} {_cell(stage)}")
     if _OUTPUT_DIR.value:
         path = epath.Path(_OUTPUT_DIR.value) / "comparison.json"
         records.write_json(path, comparison)

@@ -16,7 +16,7 @@ def runs(trainer, folder_config, tmp_path_factory):
     return [records.RunDirectory(root / str(seed)) for seed in (0, 1)]
 
 
-def compare(runs, trainer, folder_config, first, second):
+def compare(runs, trainer, folder_config, first, second, **choices):
     run_data = trainer.data(folder_config)
     program = trainer.program(folder_config, run_data)
     return analysis.compare(
@@ -25,8 +25,29 @@ def compare(runs, trainer, folder_config, first, second):
         capture=analysis.StageActivations(program.staged, "torch"),
         run_data=run_data,
         batch_size=8,
-        config=PROTOCOL,
+        **{"config": PROTOCOL} | choices,
     )
+
+
+def test_stages_and_measures_are_chosen(runs, trainer, folder_config):
+    sides = (runs, trainer, folder_config, (0, 0), (0, 4))
+    whole = compare(*sides)
+    assert whole["other_measures"] == {}
+    chosen = compare(
+        *sides, stages=["conv3", "conv1"], other_measures=["cka", "pwcca"]
+    )
+    assert chosen["measure"] == "cca"
+    assert chosen["stages"] == [whole["stages"][2], whole["stages"][0]]
+    assert list(chosen["other_measures"]) == ["cka", "pwcca"]
+    for stages in chosen["other_measures"].values():
+        assert [stage["stage"] for stage in stages] == ["conv3", "conv1"]
+        assert all(s["null"] < s["score"] < 1 for s in stages)
+    cka = dataclasses.replace(PROTOCOL, measure="cka")
+    alone = compare(*sides, config=cka)
+    assert alone["measure"] == "cka"
+    assert alone["stages"][0] == chosen["other_measures"]["cka"][1]
+    with pytest.raises(ValueError, match="'conv9'.*conv1, conv2"):
+        compare(*sides, stages=["conv9"])
 
 
 def test_a_checkpoint_is_its_own_likeness(runs, trainer, folder_config):

@@ -157,13 +157,20 @@ def test_similarity_repeats_the_comparison_of_the_study(
         "--num_positions=500",
         "--repeats=1",
         "--num_images=100",
+        "--measures=cca,cka",
         f"--output_dir={tmp_path}",
     )
     assert process.returncode == 0, process.stderr[-3000:]
     name = f"{RUNS[1]}-before-after"
     expected = study_dir / "comparisons" / name / "comparison.json"
     received = records.read_json(tmp_path / "comparison.json")
-    assert received == records.read_json(expected)
+    cka = received.pop("other_measures")["cka"]
+    told = records.read_json(expected)
+    assert told.pop("other_measures") == {}
+    assert received == told
+    assert [s["stage"] for s in cka] == [s["stage"] for s in told["stages"]]
+    for stage in cka:
+        assert f"{stage['stage']:8} {stage['score']:.3f}" in process.stdout
 
 
 def test_the_report_is_remade_from_published_records_alone(

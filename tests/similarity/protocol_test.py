@@ -91,6 +91,32 @@ def test_dense_stages_and_svcca_are_scored():
     assert result.num_datapoints == 400
 
 
+@pytest.mark.parametrize(
+    ("measure", "score"),
+    [
+        ("cca", lambda x, y: similarity.cca(x, y).mean),
+        ("pwcca", lambda x, y: similarity.pwcca(x, y, "x").mean),
+        ("cka", lambda x, y: similarity.cka(x, y).score),
+        ("procrustes", lambda x, y: similarity.procrustes(x, y).score),
+        (
+            "linear_regression",
+            lambda x, y: similarity.linear_regression(x, y).score,
+        ),
+    ],
+)
+def test_each_measure_is_that_of_the_rows(measure, score):
+    # All positions and channels are taken: nothing is sampled.
+    before = stage()
+    after = before[..., ::-1] ** 2 + before + stage(seed=1)
+    result = similarity.paper_protocol(
+        before, after, measure=measure, repeats=1, allow_small_n=True
+    )
+    x, y = (side.reshape(-1, side.shape[-1]) for side in (before, after))
+    assert result.mean == pytest.approx(score(x, y), abs=1e-9)
+    assert result.null < result.mean
+    assert result.num_neurons == (10, 10)
+
+
 def test_a_constant_stage_is_undefined_with_a_note():
     result = similarity.paper_protocol(
         np.zeros([30, 6, 6, 10]), stage(), num_positions=500, repeats=2
@@ -103,7 +129,7 @@ def test_a_constant_stage_is_undefined_with_a_note():
     ("changes", "message"),
     [
         ({"channels": "all"}, r"channels='all'.*same, independent"),
-        ({"measure": "cka"}, r"measure='cka'"),
+        ({"measure": "ccka"}, r"'ccka'.*cca, svcca, pwcca, cka"),
         ({"repeats": 0}, r"repeats=0"),
         ({"after": stage(29)}, r"30 and 29 images"),
         ({"after": stage(size=3)}, r"36 and 9 positions.*Average-pool"),

@@ -7,6 +7,7 @@ runs it is one point of its Figures 2 and 4.
 import dataclasses
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from transfusion_tf import records, similarity, training
@@ -19,7 +20,10 @@ class ProtocolConfig:
 
     measure: str = dataclasses.field(
         default="cca",
-        metadata={"help": "cca or svcca.", "choices": ("cca", "svcca")},
+        metadata={
+            "help": f"{', '.join(similarity.MEASURES)}; the paper's is cca.",
+            "choices": similarity.MEASURES,
+        },
     )
     num_positions: int = dataclasses.field(
         default=10_000,
@@ -78,6 +82,8 @@ def compare(
     run_data: training.TaskData,
     batch_size: int,
     config: ProtocolConfig | None = None,
+    stages: Sequence[str] | None = None,
+    other_measures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Scores every stage of one checkpoint against another's.
 
@@ -91,18 +97,27 @@ def compare(
         run_data: The images.
         batch_size: Images at once.
         config: How to sample and score.
+        stages: The stages to score. Default: all.
+        other_measures: Measures beside the configuration's, of the same
+            samples.
 
     Returns:
-        The content of `comparison.json`: per stage the score, in [0, 1], the
+        The content of `comparison.json`: per stage the score, at most 1, the
         null level, and what they were computed from.
 
     Raises:
+        ValueError: If a stage is unknown.
         FileNotFoundError: If a run did not keep the weights.
 
     Source: section 3 and the appendix on CCA of convolutional layers;
         Figure 3 of the paper.
     """
     config = config or ProtocolConfig()
+    staged = capture.staged
+    names = [
+        staged.stage(name).name
+        for name in stages or [stage.name for stage in staged.stages]
+    ]
     sides = []
     for checkpoint in (first, second):
         capture.staged.model.load_weights(checkpoint.path)
@@ -124,10 +139,18 @@ def compare(
     is_one_run = first.run.path == second.run.path
     # Between two runs the index of a channel means nothing.
     channels = "same" if is_one_run else "independent"
-    stages = [
-        _score_stage(stage.name, sides, channels, config)
-        for stage in capture.staged.stages
-    ]
+    scored = {
+        measure: [
+            _score_stage(
+                name,
+                sides,
+                channels,
+                dataclasses.replace(config, measure=measure),
+            )
+            for name in names
+        ]
+        for measure in (config.measure, *other_measures)
+    }
     return {
         "schema_version": records.SCHEMA_VERSION,
         "kind": "before_after" if is_one_run else "between_runs",
@@ -148,7 +171,8 @@ def compare(
             "max_grid_positions": activations.MAX_GRID_POSITIONS,
             "seed": config.sampling_seed,
         },
-        "stages": stages,
+        "stages": scored.pop(config.measure),
+        "other_measures": scored,
     }
 
 
@@ -159,6 +183,8 @@ def compare_runs(
     *,
     config: ProtocolConfig | None = None,
     data_dir: str | None = None,
+    stages: Sequence[str] | None = None,
+    other_measures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Opens data and network of two runs' checkpoints and compares them.
 
@@ -168,6 +194,8 @@ def compare_runs(
         trainer: Keeps the network and the data.
         config: How to sample and score.
         data_dir: Where the runs' data set is prepared.
+        stages: See `compare`.
+        other_measures: See `compare`.
 
     Returns:
         See `compare`.
@@ -192,6 +220,8 @@ def compare_runs(
         run_data=run_data,
         batch_size=run_config.batch_size,
         config=config,
+        stages=stages,
+        other_measures=other_measures,
     )
 
 

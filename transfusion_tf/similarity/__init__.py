@@ -17,7 +17,7 @@ from transfusion_tf.similarity.alignment import (
     shape_distance,
     shape_distance_from_moments,
 )
-from transfusion_tf.similarity.comparison import MEASURES, compare
+from transfusion_tf.similarity.comparison import compare
 from transfusion_tf.similarity.correlation import (
     CCAResult,
     cca,
@@ -61,6 +61,7 @@ from transfusion_tf.similarity.sampling import (
     sample_channels,
     sample_positions,
 )
+from transfusion_tf.similarity.scores import MEASURES
 
 __all__ = [
     "AlignmentResult",

@@ -3,69 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import (
-    alignment,
-    correlation,
-    intervals,
-    layer_stream,
-)
+from transfusion_tf.similarity import intervals, layer_stream, scores
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
 from transfusion_tf.similarity.moments import Moments
 
 SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cell:
-    """A score of two layers; what `SimilarityMatrix` holds in its arrays."""
-
-    values: float
-    null: float
-    p_value: float
-    notes: tuple[str, ...]
-    low: float = math.nan
-    high: float = math.nan
-
-
-def _of_correlation(result: correlation.CCAResult) -> _Cell:
-    return _Cell(result.mean, result.null, result.p_value, result.notes)
-
-
-def _of_alignment(result: alignment.AlignmentResult) -> _Cell:
-    return _Cell(result.score, result.null, result.p_value, result.notes)
-
-
-# Each takes moments, the names of two layers, and allow_small_n.
-_SCORES: Mapping[str, Callable[[Moments, str, str, bool], _Cell]] = {
-    "cca": lambda m, a, b, small: _of_correlation(
-        correlation.cca_from_moments(m, a, b, allow_small_n=small)
-    ),
-    "svcca": lambda m, a, b, small: _of_correlation(
-        correlation.svcca_from_moments(m, a, b, allow_small_n=small)
-    ),
-    "pwcca": lambda m, a, b, small: _of_correlation(
-        correlation.pwcca_from_moments(m, a, b, allow_small_n=small)
-    ),
-    "cka": lambda m, a, b, _: _of_alignment(
-        alignment.cka_from_moments(m, a, b)
-    ),
-    "procrustes": lambda m, a, b, _: _of_alignment(
-        alignment.procrustes_from_moments(m, a, b)
-    ),
-    "linear_regression": lambda m, a, b, small: _of_alignment(
-        alignment.linear_regression_from_moments(m, a, b, allow_small_n=small)
-    ),
-}
-MEASURES: tuple[str, ...] = tuple(_SCORES)
 _ONE_SIDED = ("pwcca", "linear_regression")
 
 
@@ -168,7 +120,7 @@ def _score_all(
     }
     num_datapoints = np.zeros(shape, np.int64)
     notes: list[str] = []
-    done: dict[tuple[str, frozenset[layer_stream.Layer]], _Cell] = {}
+    done: dict[tuple[str, frozenset[layer_stream.Layer]], scores.Score] = {}
     for row, column in np.ndindex(shape):
         a, b = stream.rows[row], stream.columns[column]
         of_pair = moments[a, b]
@@ -208,9 +160,11 @@ def _score(
     second: layer_stream.Layer,
     confidence: float | None,
     allow_small_n: bool,
-) -> _Cell:
-    def compute(of: Moments, small: bool) -> _Cell:
-        return _SCORES[measure](of, str(first), str(second), small)
+) -> scores.Score:
+    def compute(of: Moments, small: bool) -> scores.Score:
+        return scores.compute(
+            measure, of, str(first), str(second), allow_small_n=small
+        )
 
     with warnings.catch_warnings():
         # What they say is in the notes, with the layers' names.
@@ -279,12 +233,7 @@ def _check_options(
     num_blocks: int,
     confidence: float | None,
 ) -> None:
-    unknown = [measure for measure in measures if measure not in MEASURES]
-    if unknown or not measures or isinstance(measures, str):
-        raise ValueError(
-            f"Unknown measures. Received: measures={measures!r}. Give a list "
-            f"of some of {', '.join(MEASURES)}."
-        )
+    scores.check_measures(measures)
     if spatial not in SPATIAL:
         raise ValueError(
             "There is no such way with the positions of a grid. Received: "

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from transfusion_tf.similarity import correlation, permutation, sampling
+from transfusion_tf.similarity import moments, sampling, scores
 
 CHANNELS: tuple[str, ...] = ("same", "independent")
 
@@ -18,8 +18,8 @@ class ProtocolResult:
 
     Attributes:
         mean: Mean of `scores`.
-        scores: Mean coefficient of each repeat, in [0, 1]; NaN for a constant
-            stage.
+        scores: Score of each repeat (CCA: the mean coefficient), at most 1;
+            NaN for a constant stage.
         null: Mean of `nulls`.
         nulls: The same score of each repeat with the images of one side
             permuted.
@@ -67,7 +67,8 @@ def paper_protocol(
         channels: "same" for one network before and after training;
             "independent" for two networks, between which the index of a
             channel means nothing.
-        measure: "cca" or "svcca".
+        measure: One of `MEASURES`; the paper's is "cca". Those with two sides
+            take the weights of `before`, or predict `after`.
         seed: Seed of every choice.
         allow_small_n: As in `cca`.
 
@@ -91,8 +92,8 @@ def paper_protocol(
     _check_options(channels, measure, repeats)
     left, right = sampling.flatten_grid(before), sampling.flatten_grid(after)
     _check_shapes(left, right, channels)
-    results: list[correlation.CCAResult] = []
-    nulls: list[correlation.CCAResult] = []
+    results: list[scores.Score] = []
+    nulls: list[scores.Score] = []
     notes: list[str] = []
     for repeat in range(repeats):
         seeds = np.random.SeedSequence([seed, repeat]).generate_state(4)
@@ -107,22 +108,29 @@ def paper_protocol(
             (shuffle[positions.image], nulls),
         ):
             y = _take(right, images, positions.position, columns[1])
-            out.append(_score(x, y, measure, allow_small_n))
-    first = results[0]
-    if first.num_datapoints < num_positions:
+            out.append(
+                scores.compute(
+                    measure,
+                    moments.moments_of_pair(x, y),
+                    "x",
+                    "y",
+                    allow_small_n=allow_small_n,
+                )
+            )
+    num_datapoints = len(positions.image)
+    if num_datapoints < num_positions:
         notes.append(
-            f"{first.num_datapoints} positions: all that "
-            f"{left.shape[0]} images have"
+            f"{num_datapoints} positions: all that {left.shape[0]} images have"
         )
     for result in results:
         notes.extend(result.notes)
     return ProtocolResult(
-        mean=float(np.mean([r.mean for r in results])),
-        scores=tuple(r.mean for r in results),
-        null=float(np.mean([r.mean for r in nulls])),
-        nulls=tuple(r.mean for r in nulls),
-        num_datapoints=first.num_datapoints,
-        num_neurons=first.num_neurons,
+        mean=float(np.mean([r.values for r in results])),
+        scores=tuple(r.values for r in results),
+        null=float(np.mean([r.values for r in nulls])),
+        nulls=tuple(r.values for r in nulls),
+        num_datapoints=num_datapoints,
+        num_neurons=(len(columns[0]), len(columns[1])),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -134,14 +142,6 @@ def _take(
     columns: npt.NDArray,
 ) -> npt.NDArray:
     return grid[images[:, None], positions[:, None], columns[None, :]]
-
-
-def _score(
-    x: npt.NDArray, y: npt.NDArray, measure: str, allow_small_n: bool
-) -> correlation.CCAResult:
-    if measure == "svcca":
-        return correlation.svcca(x, y, allow_small_n=allow_small_n)
-    return correlation.cca(x, y, allow_small_n=allow_small_n)
 
 
 def _choose_columns(
@@ -163,7 +163,7 @@ def _choose_columns(
 
 
 def _check_options(channels: str, measure: str, repeats: int) -> None:
-    permutation.check_measure(measure)
+    scores.check_measures([measure])
     if channels not in CHANNELS:
         raise ValueError(
             f"Unknown choice of channels. Received: channels={channels!r}. "
