@@ -235,8 +235,9 @@ def test_a_constant_layer_is_undefined_with_a_note(measure, value):
 
 def test_three_datapoints_have_no_debiased_score():
     x, y = _noise(3, (2, 2), 0)
-    with pytest.raises(ValueError, match=r"num_datapoints=3.*debiased=False"):
-        similarity.cka(x, y)
+    for groups in (None, np.arange(3)):  # By Gram matrices, and by moments.
+        with pytest.raises(ValueError, match="4 datapoints.*num_datapoints=3"):
+            similarity.cka(x, y, groups)
 
 
 def _noise(count, sizes, seed):
@@ -353,3 +354,41 @@ def test_rows_of_one_image_are_no_news_to_the_null_level():
     assert np.isnan(cka[1].p_value) and cka[0].p_value > 0
     with pytest.raises(ValueError, match=r"groups of shape \(3,\), 500 rows"):
         similarity.cca(*many, np.arange(3))
+
+
+@pytest.mark.parametrize("debiased", [False, True])
+def test_wide_layers_are_scored_by_their_grams_to_the_same_number(debiased):
+    x, y = _skewed(40, (30, 25), 4)
+    wide = similarity.cka(x, y, debiased=debiased)
+    groups = np.arange(40)  # Each row an image, said aloud: by moments.
+    narrow = similarity.cka(x, y, groups, debiased=debiased)
+    assert wide.notes == ("from Gram matrices of 40 datapoints",)
+    assert narrow.notes == ()
+    for name in ("score", "null", "p_value"):
+        expected = getattr(narrow, name)
+        assert getattr(wide, name) == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_null_of_the_gaussian_kernel_is_that_of_permutations():
+    x, y = _skewed(50, (5, 6), 1)
+    result = similarity.cka(x, y, kernel="rbf", debiased=False)
+    scores = permuted(
+        x,
+        y,
+        lambda a, b: similarity.cka(a, b, kernel="rbf", debiased=False).score,
+        150,
+    )
+    error = scores.std() / np.sqrt(150)
+    assert result.null == pytest.approx(scores.mean(), abs=4 * error)
+    beyond = np.mean(scores >= result.score)
+    assert result.p_value == pytest.approx(beyond, abs=0.15)
+
+
+def test_kornbliths_figure_for_the_gaussian_kernel():
+    np.random.seed(1337)
+    x = np.random.randn(100, 10)
+    y = np.random.randn(100, 10) + x
+    found = similarity.cka(x, y, kernel="rbf", threshold=0.5, debiased=False)
+    assert found.score == pytest.approx(0.65483, abs=5e-6)
+    with pytest.raises(ValueError, match="kernel='cosine'.*linear, rbf"):
+        similarity.cka(x, y, kernel="cosine")

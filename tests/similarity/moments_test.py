@@ -79,6 +79,29 @@ def test_merged_shards_equal_a_single_pass():
     assert result.num_datapoints == 400
 
 
+def test_a_state_that_was_merged_is_left_as_it_was():
+    x, y = oracles.layers()
+    first, second = in_batches(x, y, 200)
+    other = collect([first], SIZES)
+    merged = similarity.RepresentationMoments(SIZES)
+    merged.merge_state([other])
+    merged.update_state(second)
+    equal(other, collect([first], SIZES))
+    equal(merged, collect([first, second], SIZES))
+
+
+def test_a_state_goes_on_in_a_graph_and_outside_of_it():
+    x, y = oracles.layers()
+    state = similarity.RepresentationMoments(SIZES)
+    update = tf.function(lambda a, b: state.update_state({"a": a, "b": b}))
+    for place, batch in enumerate(in_batches(x + 50.0, y, 50)):
+        if place % 2:
+            update(**batch)
+        else:
+            state.update_state(batch)
+    equal(state, collect(in_batches(x + 50.0, y, 50), SIZES))
+
+
 def test_a_large_offset_costs_no_digits():
     x, y = (side.astype(np.float64) for side in oracles.layers())
     plain = collect(in_batches(x, y, 50), SIZES).result()

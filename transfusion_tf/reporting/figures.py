@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 
 from transfusion_tf import evaluation
 from transfusion_tf.reporting import names
-from transfusion_tf.reporting.study import Arm, RunRecord, StudyRecords
+from transfusion_tf.reporting.runs import Arm, RunRecord
+from transfusion_tf.reporting.study import StudyRecords
 from transfusion_tf.reporting.summaries import ArmSummary, Summary
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; the yellow is

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from transfusion_tf import evaluation
-from transfusion_tf.reporting.study import Arm, RunRecord, StudyRecords
+from transfusion_tf.reporting.runs import Arm, RunRecord
+from transfusion_tf.reporting.study import StudyRecords
 
 BASELINE_INIT = "random"
 

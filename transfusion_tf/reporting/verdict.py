@@ -6,7 +6,8 @@ import numpy as np
 
 from transfusion_tf import evaluation
 from transfusion_tf.reporting import names
-from transfusion_tf.reporting.study import Arm, StudyRecords
+from transfusion_tf.reporting.runs import Arm
+from transfusion_tf.reporting.study import StudyRecords
 from transfusion_tf.reporting.summaries import Difference, Summary
 from transfusion_tf.reporting.tables import signed
 

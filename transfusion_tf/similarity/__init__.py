@@ -8,7 +8,6 @@ the transpose). All measures come from one streaming state of float64 moments,
 from transfusion_tf.similarity import conventions, differentiable, null
 from transfusion_tf.similarity.alignment import (
     AlignmentResult,
-    cka,
     cka_from_moments,
     linear_regression,
     linear_regression_from_moments,
@@ -35,11 +34,11 @@ from transfusion_tf.similarity.gram import (
     rbf_gram,
 )
 from transfusion_tf.similarity.intervals import jackknife
+from transfusion_tf.similarity.kernels import cka
 from transfusion_tf.similarity.matrix import SimilarityMatrix
 from transfusion_tf.similarity.minibatch import MinibatchCKA
 from transfusion_tf.similarity.moments import (
     PRECISIONS,
-    Moments,
     RepresentationMoments,
 )
 from transfusion_tf.similarity.neighbors import (
@@ -62,6 +61,7 @@ from transfusion_tf.similarity.sampling import (
     sample_positions,
 )
 from transfusion_tf.similarity.scores import MEASURES
+from transfusion_tf.similarity.second_moments import Moments
 
 __all__ = [
     "AlignmentResult",

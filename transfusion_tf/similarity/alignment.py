@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import correlation, linalg, null
-from transfusion_tf.similarity.moments import Moments, moments_of_pair
+from transfusion_tf.similarity import bases, correlation, linalg, null
+from transfusion_tf.similarity.moments import moments_of_pair
+from transfusion_tf.similarity.second_moments import Moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,44 +34,6 @@ class AlignmentResult:
     null: float = float("nan")
     p_value: float = float("nan")
     notes: tuple[str, ...] = ()
-
-
-def cka(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    groups: tf.Tensor | None = None,
-    *,
-    debiased: bool = True,
-) -> AlignmentResult:
-    """Computes centred kernel alignment with the linear kernel.
-
-    Args:
-        x: Activations, shape `[num_datapoints, num_neurons_x]`.
-        y: Activations on the same datapoints, `[num_datapoints,
-            num_neurons_y]`.
-        groups: The image of each row, where an image has several; only the
-            null level depends on it.
-        debiased: Whether the expectation for unrelated images is taken out,
-            exactly. A debiased score may be negative, and is left so.
-
-    Returns:
-        The score, at most 1 (biased: in [0, 1]).
-
-    Raises:
-        ValueError: If shapes do not fit, a value is not finite, or a debiased
-            score has fewer than 4 datapoints.
-
-    Example:
-    >>> x = tf.random.stateless_normal([400, 4], seed=[0, 0])
-    >>> round(cka(x, 3.0 * x + 7.0).score, 6)
-    1.0
-
-    Source: Kornblith et al. 2019, arXiv:1905.00414; debiased: the estimator
-        of Song et al. 2012, from centred features as in the former's notebook.
-    """
-    return cka_from_moments(
-        moments_of_pair(x, y, groups), "x", "y", debiased=debiased
-    )
 
 
 def procrustes(
@@ -173,7 +136,8 @@ def cka_from_moments(
         moments: Result of a `RepresentationMoments`.
         first: Name of one layer.
         second: Name of the other layer.
-        debiased: As in `cka`.
+        debiased: Whether the expectation for unrelated images is taken out,
+            exactly. A debiased score may be negative, and is left so.
 
     Raises:
         ValueError: As `cka`, or if a layer is unknown.
@@ -265,7 +229,7 @@ def shape_distance_from_moments(
         )
     maps, sizes = [], []
     for name in (first, second):
-        basis = correlation.whitening_basis(moments, name)
+        basis = bases.whitening_basis(moments, name)
         if not basis.rank:
             return float("nan")
         scales = alpha + (1 - alpha) / tf.sqrt(basis.variances)
@@ -298,7 +262,7 @@ def linear_regression_from_moments(
     names = _constant_layers(moments, first, second)
     if names:
         return _undefined("linear regression", moments, first, second, names)
-    basis = correlation.whitening_basis(moments, first)
+    basis = bases.whitening_basis(moments, first)
     notes = correlation.check_num_datapoints(
         (basis.rank, 1), moments.num_datapoints, allow_small_n=allow_small_n
     )
@@ -334,11 +298,9 @@ def gram_moments(moments: Moments, layer: str) -> null.GramMoments:
         moments: The state.
         layer: Name of the layer.
     """
-    n = moments.num_datapoints
-    covariance = moments.covariance(layer, layer)
     return null.GramMoments(
-        trace=n * float(tf.linalg.trace(covariance)),
-        squared=n**2 * float(tf.reduce_sum(covariance**2)),
+        trace=moments.num_datapoints * moments.total_variance(layer),
+        squared=_alignment(moments, layer, layer, debiased=False),
         diagonal_squared=moments.norm_product(layer, layer),
     )
 
@@ -348,8 +310,13 @@ def _alignment(
 ) -> float:
     """Returns `|X^T Y|_F^2` of centred layers, or its unbiased form."""
     n = moments.num_datapoints
-    cross = moments.covariance(first, second)
-    product = n**2 * float(tf.reduce_sum(cross**2))
+    product = moments.remember(
+        ("alignment", first, second),
+        lambda: (
+            n**2
+            * float(tf.reduce_sum(tf.square(moments.covariance(first, second))))
+        ),
+    )
     if not debiased:
         return product
     traces = [n * moments.total_variance(name) for name in (first, second)]

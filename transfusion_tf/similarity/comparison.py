@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from transfusion_tf.similarity import intervals, layer_stream, scores
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
-from transfusion_tf.similarity.moments import Moments
+from transfusion_tf.similarity.second_moments import Moments
 
 SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
 

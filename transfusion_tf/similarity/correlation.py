@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from transfusion_tf.similarity import linalg, null
-from transfusion_tf.similarity.moments import Moments, moments_of_pair
+from transfusion_tf.similarity import bases, linalg, null
+from transfusion_tf.similarity.moments import moments_of_pair
+from transfusion_tf.similarity.second_moments import Moments
 
 MIN_DATAPOINTS_PER_DIRECTION = 5
 FEW_DATAPOINTS_PER_DIRECTION = 20
@@ -55,63 +56,6 @@ class CCAResult:
     p_value: float = float("nan")
     adjusted: float = float("nan")
     notes: tuple[str, ...] = ()
-
-
-# A layer that is farther from singular than this is whitened by its Cholesky
-# factor, which takes a tenth of the time and is as exact there.
-_SAFE_CONDITION = 1e-6
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Basis:
-    """The principal directions of a layer that are kept.
-
-    Attributes:
-        vectors: Unit vectors in columns, `[num_neurons, rank]`, float64.
-        variances: Of the layer along each, descending, `[rank]`.
-    """
-
-    vectors: tf.Tensor
-    variances: tf.Tensor
-
-    @property
-    def directions(self) -> tf.Tensor:
-        """The vectors, scaled so that the layer has unit variance along."""
-        return self.vectors / tf.sqrt(self.variances)
-
-    @property
-    def rank(self) -> int:
-        """How many are kept."""
-        return int(self.vectors.shape[1])
-
-    @property
-    def loadings(self) -> tf.Tensor:
-        """Products of the neurons with what has unit variance, by column."""
-        return self.vectors * tf.sqrt(self.variances)
-
-    def whiten(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns `directions^T rows`, `[rank, ...]`."""
-        return linalg.product(self.directions, rows, transpose_a=True)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CholeskyBasis:
-    """All directions of a layer of full rank, none of them principal.
-
-    Attributes:
-        loadings: The lower Cholesky factor of its covariance.
-    """
-
-    loadings: tf.Tensor
-
-    @property
-    def rank(self) -> int:
-        """How many there are."""
-        return int(self.loadings.shape[1])
-
-    def whiten(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns the rows in these directions, `[rank, ...]`."""
-        return linalg.solve_lower(self.loadings, rows)
 
 
 def cca(
@@ -316,46 +260,6 @@ def pwcca_from_moments(
     return _correlate(moments, first, second, None, allow_small_n, weights)
 
 
-def whitening_basis(
-    moments: Moments, layer: str, variance: float | None = None
-) -> Basis:
-    """Finds the principal directions of a layer that are kept.
-
-    Args:
-        moments: The state.
-        layer: Name of the layer.
-        variance: Share of variance to keep, in (0, 1]; None keeps all
-            directions above the rank cut.
-
-    Returns:
-        The directions, largest variance first.
-
-    Raises:
-        ValueError: If `variance` is out of range.
-    """
-    if variance is not None and not 0 < variance <= 1:
-        raise ValueError(
-            "The share of variance to keep lies above 0 and up to 1. "
-            f"Received: variance={variance}. 0.99 is SVCCA's."
-        )
-    variances, vectors = moments.spectrum(layer)
-    rank = 0
-    if moments.total_variance(layer):
-        rank = _rank(variances.numpy(), variance, moments.rank_cut)
-    return Basis(vectors[:, :rank], variances[:rank])
-
-
-def _rank(
-    variances: npt.NDArray[np.float64], variance: float | None, cut: float
-) -> int:
-    """Counts the kept directions of descending variances."""
-    rank = int(np.sum(variances > cut * variances[0]))
-    if variance is None or variance == 1:
-        return rank
-    shares = np.cumsum(variances[:rank]) / np.sum(variances[:rank])
-    return min(rank, int(np.searchsorted(shares, variance)) + 1)
-
-
 def check_num_datapoints(
     rank: tuple[int, int], num_datapoints: int, *, allow_small_n: bool
 ) -> tuple[str, ...]:
@@ -430,15 +334,16 @@ def _correlate(
     allow_small_n: bool,
     weights: str | None = None,
 ) -> CCAResult:
-    bases = [_basis(moments, name, variance) for name in (first, second)]
-    rank = (bases[0].rank, bases[1].rank)
+    sides = [
+        bases.basis_of(moments, name, variance) for name in (first, second)
+    ]
+    rank = (sides[0].rank, sides[1].rank)
     count = moments.num_datapoints
     num_neurons = (moments.layers[first], moments.layers[second])
     if not min(rank):
         return constant_layer_result((first, second), rank, count, num_neurons)
     notes = check_num_datapoints(rank, count, allow_small_n=allow_small_n)
-    half = bases[0].whiten(moments.covariance(first, second))
-    whitened = tf.transpose(bases[1].whiten(tf.transpose(half)))
+    whitened = bases.whitened_covariance(moments, first, second, sides)
     if weights is None:
         values = linalg.singular_values(whitened)
         coefficients = np.clip(values.numpy(), 0.0, 1.0)
@@ -447,8 +352,8 @@ def _correlate(
         values, left, right = linalg.svd(whitened)
         coefficients = np.clip(values.numpy(), 0.0, 1.0)
         scores = {
-            "x": _weighted_mean(coefficients, left, bases[0]),
-            "y": _weighted_mean(coefficients, right, bases[1]),
+            "x": _weighted_mean(coefficients, left, sides[0]),
+            "y": _weighted_mean(coefficients, right, sides[1]),
         }
         mean = scores.get(weights, (scores["x"] + scores["y"]) / 2)
     squared = float(np.mean(coefficients**2))
@@ -464,23 +369,10 @@ def _correlate(
     )
 
 
-def _basis(
-    moments: Moments, layer: str, variance: float | None
-) -> Basis | CholeskyBasis:
-    if variance is None and moments.total_variance(layer):
-        lower = linalg.safe_cholesky(
-            moments.covariance(layer, layer),
-            max(_SAFE_CONDITION, 100 * moments.rank_cut),
-        )
-        if lower is not None:
-            return CholeskyBasis(lower)
-    return whitening_basis(moments, layer, variance)
-
-
 def _weighted_mean(
     coefficients: npt.NDArray[np.float64],
     vectors: tf.Tensor,
-    basis: Basis | CholeskyBasis,
+    basis: bases.Basis | bases.CholeskyBasis,
 ) -> float:
     """Weights by the variates' products with the layer's own neurons."""
     products = linalg.product(

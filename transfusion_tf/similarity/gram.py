@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from transfusion_tf.similarity import linalg
 from transfusion_tf.similarity.alignment import AlignmentResult
-from transfusion_tf.similarity.moments import as_activations, check_equal_rows
+from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
 # A Gram matrix that centring shrinks to less than this is rounding: constant.
 _CONSTANT_CUT = 1e-13
@@ -117,7 +117,7 @@ def cka_from_grams(
     check_num_datapoints(
         sides[0].shape[0], least, f"CKA with debiased={debiased}"
     )
-    centring = _centre_off_diagonal if debiased else _centre_gram
+    centring = _centre_off_diagonal if debiased else centre_gram
     first, second = map(centring, sides)
     norms = tf.norm(first) * tf.norm(second)
     return tf.reduce_sum(first * second) / norms
@@ -274,7 +274,8 @@ def _as_gram(values: tf.Tensor, name: str) -> tf.Tensor:
     return values
 
 
-def _centre_gram(gram: tf.Tensor) -> tf.Tensor:
+def centre_gram(gram: tf.Tensor) -> tf.Tensor:
+    """Returns a Gram matrix whose rows and columns sum to 0."""
     means = tf.reduce_mean(gram, axis=0)
     centred = gram - means - means[:, tf.newaxis] + tf.reduce_mean(means)
     return _unless_constant(centred, gram)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.stats
 
-from transfusion_tf.similarity.moments import Moments
+from transfusion_tf.similarity.second_moments import Moments
 
 
 def jackknife(

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf.similarity import capturing, sampling
-from transfusion_tf.similarity.moments import Moments, RepresentationMoments
+from transfusion_tf.similarity.moments import RepresentationMoments
+from transfusion_tf.similarity.second_moments import Moments
 
 # Moments of more neurons than this are made only of layers that are named.
 _MOST_NEURONS_BY_DEFAULT = 8192

@@ -67,13 +67,37 @@ def upper_products(rows: tf.Tensor) -> tf.Tensor:
     return tf.concat(strips, axis=0)
 
 
-def upper_products_by_blas(
-    rows: npt.NDArray[np.floating],
-) -> npt.NDArray[np.floating]:
-    """Does what `upper_products` does by the symmetric product of BLAS."""
+def add_upper_products_by_blas(
+    rows: npt.NDArray[np.floating], total: npt.NDArray[np.floating]
+) -> None:
+    """Adds the upper triangle of `rows^T rows` to `total`, in place.
+
+    Args:
+        rows: `[num_datapoints, num_neurons]`, float32 or float64.
+        total: `[num_neurons, num_neurons]`, contiguous, of the same dtype;
+            what stands below its diagonal is left alone.
+    """
     syrk = scipy.linalg.get_blas_funcs("syrk", (rows,))
     # BLAS takes columns first: the lower triangle there is the upper here.
-    return syrk(1.0, rows.T, lower=1).T
+    syrk(1.0, rows.T, beta=1.0, c=total.T, lower=1, overwrite_c=1)
+
+
+def symmetric_product_by_blas(
+    upper: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Multiplies a symmetric matrix, of which the upper triangle is given."""
+    return scipy.linalg.blas.dsymm(1.0, upper.T, right, lower=1)
+
+
+def mirrored(upper: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns a copy whose upper triangle stands below the diagonal too."""
+    whole = upper.copy()
+    for start in range(0, len(whole), _TILE):
+        stop = start + _TILE
+        corner = np.triu(whole[start:stop, start:stop])
+        whole[start:stop, start:stop] = corner + np.triu(corner, 1).T
+        whole[stop:, start:stop] = whole[start:stop, stop:].T
+    return whole
 
 
 def safe_cholesky(matrix: tf.Tensor, least: float) -> tf.Tensor | None:
@@ -155,7 +179,7 @@ def singular_values(matrix: tf.Tensor) -> tf.Tensor:
         return tf.convert_to_tensor(np.linalg.svd(values, compute_uv=False))
     if values.shape[0] > values.shape[1]:
         values = values.T
-    squares = np.linalg.eigvalsh(upper_products_by_blas(values.T), UPLO="U")
+    squares = np.linalg.eigvalsh(values @ values.T)
     return tf.convert_to_tensor(np.sqrt(np.maximum(squares[::-1], 0.0)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import tensorflow as tf
 
 from transfusion_tf.similarity import gram
-from transfusion_tf.similarity.moments import as_activations, check_equal_rows
+from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
 
 class MinibatchCKA:

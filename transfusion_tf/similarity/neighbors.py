@@ -12,7 +12,7 @@ import sklearn.neighbors
 import tensorflow as tf
 
 from transfusion_tf.similarity.alignment import AlignmentResult
-from transfusion_tf.similarity.moments import as_activations, check_equal_rows
+from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
 NEIGHBOR_DISTANCES: tuple[str, ...] = ("cosine", "euclidean")
 RSA_DISTANCES: tuple[str, ...] = ("correlation", "cosine", "euclidean")

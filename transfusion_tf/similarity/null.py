@@ -9,6 +9,7 @@ nothing; where images have several, whole images are permuted (`null_level`).
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import scipy.integrate
@@ -138,6 +139,7 @@ def exchangeable_null_mean_squared(
     return max(rank) / (num_datapoints - 1)
 
 
+@functools.cache
 def exchangeable_null_mean(rank: tuple[int, int], num_datapoints: int) -> float:
     """Computes the expected mean coefficient of CCA of unrelated rows.
 

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from transfusion_tf.similarity import correlation, linalg, moments
+from transfusion_tf.similarity import (
+    bases,
+    correlation,
+    inputs,
+    linalg,
+    moments,
+)
 
 MEASURES: tuple[str, ...] = ("cca", "svcca")
 
@@ -82,7 +88,7 @@ def null_level(
     _check_permutations(num_permutations, len(blocks))
     kept = variance if measure == "svcca" else None
     left, right = _whiten(x, "x", kept), _whiten(y, "y", kept)
-    moments.check_equal_rows([left, right], ["x", "y"])
+    inputs.check_equal_rows([left, right], ["x", "y"])
     rank = (int(left.shape[1]), int(right.shape[1]))
     correlation.check_num_datapoints(rank, len(y), allow_small_n=allow_small_n)
     left = tf.gather(left, blocks.ravel()) / len(y)
@@ -119,11 +125,11 @@ def _whiten(
     activations: tf.Tensor, name: str, variance: float | None
 ) -> tf.Tensor:
     """Returns centred rows in the layer's whitening basis."""
-    values = moments.as_activations(activations, name)
+    values = inputs.as_activations(activations, name)
     state = moments.RepresentationMoments({name: int(values.shape[1])})
     state.update_state({name: values})
     collected = state.result()
-    basis = correlation.whitening_basis(collected, name, variance).directions
+    basis = bases.whitening_basis(collected, name, variance).directions
     if not basis.shape[1]:
         raise ValueError(
             f"A constant layer has no null level. Received: {name!r}, whose "

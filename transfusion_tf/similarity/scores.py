@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from transfusion_tf.similarity import alignment, correlation
-from transfusion_tf.similarity.moments import Moments
+from transfusion_tf.similarity.second_moments import Moments
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Means and covariances of a set of layers, as a state collected them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from transfusion_tf.similarity import linalg
+
+T = TypeVar("T")
+# What is less than this share of a layer's size is rounding in float64.
+_RESOLUTION = 1e-14
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moments:
+    """Counts, means and covariances of a set of layers.
+
+    Attributes:
+        layers: Layer name -> number of neurons, in the order of stacking.
+        num_datapoints: How many datapoints were seen.
+        num_images: How many images they are of: what may be permuted.
+        means: Stacked means, shape `[num_stacked]`, float64.
+        products: Upper triangle of the summed products of the stacked rows
+            about a shift, `[num_stacked, num_stacked]`, float64.
+        offsets: The means about that shift, `[num_stacked]`, float64.
+        norm_products: Sum over datapoints of the product of two layers'
+            squared distances from their means, `[num_layers, num_layers]`,
+            float64.
+        rank_cut: Share of the largest variance below which a direction is
+            rounding.
+        blocks: Moments without each of the blocks, for intervals; empty
+            where the state has one.
+    """
+
+    layers: Mapping[str, int]
+    num_datapoints: int
+    num_images: int
+    means: tf.Tensor
+    products: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.float64]
+    norm_products: tf.Tensor
+    rank_cut: float
+    blocks: tuple[Moments, ...] = ()
+
+    def mean(self, layer: str) -> tf.Tensor:
+        """Returns a layer's mean, shape `[num_neurons]`, float64."""
+        return self.means[self._slice(layer)]
+
+    def covariance(self, first: str, second: str) -> tf.Tensor:
+        """Returns the covariance of two layers.
+
+        Args:
+            first: Name of the layer of the rows.
+            second: Name of the layer of the columns; may be the same.
+
+        Returns:
+            Shape `[num_neurons_first, num_neurons_second]`, float64.
+
+        Raises:
+            ValueError: If a layer is unknown; the message lists them.
+        """
+        rows, columns = self._slice(first), self._slice(second)
+        if rows.start > columns.start:
+            return tf.transpose(self.covariance(second, first))
+        products = self.products[rows, columns]
+        if rows == columns:
+            products = linalg.mirrored(products)
+        offsets = np.outer(self.offsets[rows], self.offsets[columns])
+        return tf.convert_to_tensor(products / self.num_datapoints - offsets)
+
+    @functools.cached_property
+    def covariances(self) -> tf.Tensor:
+        """Stacked covariances, `[num_stacked, num_stacked]`, float64."""
+        whole = linalg.mirrored(self.products) / self.num_datapoints
+        return tf.convert_to_tensor(
+            whole - np.outer(self.offsets, self.offsets)
+        )
+
+    def norm_product(self, first: str, second: str) -> float:
+        """Returns an entry of `norm_products` by the layers' names."""
+        names = list(self.layers)
+        return float(
+            self.norm_products[names.index(first), names.index(second)]
+        )
+
+    def total_variance(self, layer: str) -> float:
+        """Returns the sum of a layer's variances; 0 of a constant layer.
+
+        What is less than float64 can tell of values of this size is 0.
+        """
+        return self.remember(
+            ("total variance", layer), lambda: self._total_variance(layer)
+        )
+
+    def _total_variance(self, layer: str) -> float:
+        total = float(tf.linalg.trace(self.covariance(layer, layer)))
+        size = float(tf.reduce_sum(self.mean(layer) ** 2))
+        return total if total > _RESOLUTION**2 * size else 0.0
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Returns what `compute` returned when it was first asked for.
+
+        What is of one layer is needed by all of its pairs in a heat map.
+        """
+        if key not in self._remembered:
+            self._remembered[key] = compute()
+        return self._remembered[key]
+
+    def remember_last(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """As `remember`, until another key is asked for.
+
+        What is of one pair is needed by its measures, and of a heat map's
+        pairs there are many.
+        """
+        last = self._remembered.get("last")
+        if last is None or last[0] != key:
+            last = self._remembered["last"] = (key, compute())
+        return last[1]
+
+    @functools.cached_property
+    def _remembered(self) -> dict[Hashable, Any]:
+        return {}
+
+    def spectrum(self, layer: str) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a layer's variances, descending, and their directions.
+
+        Args:
+            layer: Name of the layer.
+
+        Returns:
+            `[num_neurons]` and `[num_neurons, num_neurons]`, float64, the
+            directions in columns.
+        """
+        return self.remember(
+            ("spectrum", layer),
+            lambda: linalg.eigh(self.covariance(layer, layer)),
+        )
+
+    def _slice(self, layer: str) -> slice:
+        start = 0
+        for name, size in self.layers.items():
+            if name == layer:
+                return slice(start, start + size)
+            start += size
+        raise ValueError(
+            f"Unknown layer. Received: layer={layer!r}. "
+            f"The state holds {', '.join(self.layers)}."
+        )
