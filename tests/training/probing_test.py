@@ -76,6 +76,20 @@ def test_a_stopped_run_goes_on_with_the_same_scores(
     comparing.assert_same_run(path, probed.path)
 
 
+def test_a_resumed_run_takes_step_0_from_its_file(
+    trainer, config, probed, tmp_path, monkeypatch
+):
+    stopping, _ = trainer_that_stops(trainer, 3)
+    with pytest.raises(training.Interrupted):
+        stopping.train(config, tmp_path / "run")
+    # As where a donor is another one by now: the network starts elsewhere.
+    monkeypatch.setattr(
+        training.loop.initialization, "initialize", lambda *_, **__: []
+    )
+    trainer.train(config, tmp_path / "run")
+    comparing.assert_same_run(tmp_path / "run", probed.path)
+
+
 def test_scores_are_those_of_the_kept_weights(trainer, config, probed):
     run_data = trainer.data(config)
     program = trainer.program(config, run_data)
