@@ -19,7 +19,7 @@ from transfusion_tf import evaluation
 from transfusion_tf.reporting import names
 from transfusion_tf.reporting.runs import Arm, RunRecord
 from transfusion_tf.reporting.study import StudyRecords
-from transfusion_tf.reporting.summaries import ArmSummary, Summary
+from transfusion_tf.reporting.summaries import BASELINE_INIT
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; the yellow is
 # left out, too pale for lines on paper.
@@ -33,8 +33,8 @@ COLOURS: tuple[str, ...] = (
     "#000000",
 )
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
-_GREY = "#666666"
-_STYLE: dict[Any, Any] = {
+GREY = "#666666"
+STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -46,12 +46,15 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "transfusion_tf",
 }
 _PNG_DPI = 160
+_MOST_IN_ONE_PANEL = 4
+_PANELS_A_ROW = 4
 
 
 def convergence(study: StudyRecords) -> dict[str, bytes]:
     """Draws the validation metric against the training step.
 
-    One line a run; from 3 seeds also the mean with the Student's t band.
+    One line a run; from 3 seeds also the mean with the Student's t band. More
+    arms than four stand in a panel each, with the mean of random in grey.
 
     Args:
         study: The records, with at least one finished run.
@@ -61,29 +64,74 @@ def convergence(study: StudyRecords) -> dict[str, bytes]:
 
     Source: the form of the paper's Figures 6 and 8.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
+        if len(study.arms) > _MOST_IN_ONE_PANEL:
+            return render(_convergence_panels(study))
         figure = Figure(figsize=(6.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
         for index, arm in enumerate(study.arms):
             _draw_arm_convergence(axes, index, arm, study.runs_of(arm))
-        axes.axhline(study.threshold, color=_GREY, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"threshold {study.threshold:g}",
-            (0.005, study.threshold),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            color=_GREY,
-            fontsize=8,
-        )
+        _draw_threshold(axes, study)
         axes.set_xlabel("training step")
         axes.set_ylabel(f"validation {names.METRIC_TITLES[study.metric]}")
         title = f"Convergence on {study.task}"
         if axes.collections:
             title += "\nthick: mean of the runs, band: 95 % interval over seeds"
         axes.set_title(title)
-        _legend_below(figure, [axes])
-        return _render(figure)
+        legend_below(figure, [axes])
+        return render(figure)
+
+
+def _convergence_panels(study: StudyRecords) -> Figure:
+    """Draws each arm in a panel of its own, beside its random baseline."""
+    num_rows = -(-len(study.arms) // _PANELS_A_ROW)
+    figure = Figure(figsize=(9.0, 0.9 + 2.1 * num_rows), layout="constrained")
+    panels = figure.subplots(
+        num_rows, _PANELS_A_ROW, sharex=True, sharey=True, squeeze=False
+    ).ravel()
+    for index, (axes, arm) in enumerate(zip(panels, study.arms, strict=False)):
+        baseline = Arm(arm.model, BASELINE_INIT)
+        if arm != baseline:
+            _draw_mean(axes, study.runs_of(baseline))
+        _draw_arm_convergence(axes, index, arm, study.runs_of(arm))
+        _draw_threshold(axes, study)
+        axes.set_title(f"{names.model_title(arm.model)}\n{arm.init}")
+    for axes in panels[len(study.arms) :]:
+        axes.set_visible(False)
+    figure.suptitle(
+        f"Convergence on {study.task}\nthin: a run, thick: mean, band: 95 % "
+        f"interval over seeds, grey: mean of {BASELINE_INIT}",
+        fontsize=10,
+    )
+    figure.supxlabel("training step", fontsize=9)
+    metric = names.METRIC_TITLES[study.metric]
+    figure.supylabel(f"validation {metric}", fontsize=9)
+    return figure
+
+
+def _draw_threshold(axes: Axes, study: StudyRecords) -> None:
+    axes.axhline(study.threshold, color=GREY, linestyle="--", linewidth=1)
+    axes.annotate(
+        f"threshold {study.threshold:g}",
+        (0.005, study.threshold),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=8,
+    )
+
+
+def _draw_mean(axes: Axes, runs: Sequence[RunRecord]) -> None:
+    steps = sorted(
+        set.intersection(*(set(r.curve_steps) for r in runs)) if runs else ()
+    )
+    if steps:
+        values = [
+            np.mean([run.curve[run.curve_steps == step][0] for run in runs])
+            for step in steps
+        ]
+        axes.plot(steps, values, color=GREY, linewidth=1.5)
 
 
 def layer_similarity(study: StudyRecords) -> dict[str, bytes]:
@@ -106,7 +154,7 @@ def layer_similarity(study: StudyRecords) -> dict[str, bytes]:
         for model in dict.fromkeys(arm.model for arm in study.arms)
         if any(_stage_scores(study, a)[0] for a in _arms_of(study, model))
     ]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         width = 1.2 + 3.9 * len(models)
         figure = Figure(figsize=(max(width, 5.1), 3.9), layout="constrained")
         panels = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
@@ -117,148 +165,8 @@ def layer_similarity(study: StudyRecords) -> dict[str, bytes]:
         figure.suptitle(
             f"Layers before and after training on {study.task}", fontsize=10
         )
-        _legend_below(figure, panels)
-        return _render(figure)
-
-
-def transfusion(summary: Summary) -> dict[str, bytes]:
-    """Draws speed and quality against how much of a network is transfused.
-
-    A row a model: steps to the threshold on validation, and the test metric,
-    against the number of its first stages that were copied from the donor,
-    the rest being random. Hollow triangles: not reached in so many steps.
-
-    Args:
-        summary: Of a study in which `can_show_transfusion`.
-
-    Returns:
-        "svg" and "png" -> the file's bytes.
-
-    Source: the form of the paper's Figure 7.
-    """
-    by_model = _transfused_arms(summary)
-    with matplotlib.rc_context(_STYLE):
-        height = 0.9 + 2.9 * len(by_model)
-        figure = Figure(figsize=(8.2, height), layout="constrained")
-        rows = figure.subplots(len(by_model), 2, squeeze=False)
-        for (left, right), arms in zip(rows, by_model.values(), strict=True):
-            _draw_steps(left, arms, summary.study)
-            _draw_test_scores(right, arms, summary.study)
-            for axes in (left, right):
-                _label_amounts(axes, arms)
-        figure.suptitle(
-            f"How much is transfused, on {summary.study.task}", fontsize=10
-        )
-        _legend_below(figure, rows.flat)
-        return _render(figure)
-
-
-def can_show_transfusion(summary: Summary) -> bool:
-    """Tells whether a model was transfused in part."""
-    return bool(_transfused_arms(summary))
-
-
-def _transfused_arms(
-    summary: Summary,
-) -> dict[str, list[tuple[int, ArmSummary]]]:
-    """Returns model -> its arms by how many stages were transfused.
-
-    Only of models of which an arm has a part of its stages transfused: two
-    arms, none and all, are no series.
-    """
-    found: dict[str, list[tuple[int, ArmSummary]]] = {}
-    for arm in summary.arms:
-        amounts = {run.run.num_transfused for run in arm.runs}
-        if len(amounts) == 1 and None not in amounts:
-            series = found.setdefault(arm.arm.model, [])
-            series.append((amounts.pop(), arm))  # type: ignore[arg-type]
-    return {
-        model: sorted(series, key=lambda pair: pair[0])
-        for model, series in found.items()
-        if any(0 < n < len(a.runs[0].run.stages) for n, a in series)
-    }
-
-
-def _draw_steps(
-    axes: Axes, arms: Sequence[tuple[int, ArmSummary]], study: StudyRecords
-) -> None:
-    for amount, arm in arms:
-        shifts = _spread(len(arm.runs))
-        for shift, run in zip(shifts, arm.runs, strict=True):
-            steps, last_step = run.steps.steps, run.steps.last_step
-            axes.plot(
-                amount + shift,
-                last_step if steps is None else steps,
-                "^" if steps is None else "o",
-                color=COLOURS[0],
-                markerfacecolor="none" if steps is None else COLOURS[0],
-                markersize=5,
-                alpha=0.8,
-            )
-    medians = [arm.steps.median for _, arm in arms if arm.steps is not None]
-    axes.plot([n for n, _ in arms], medians, color=COLOURS[0], linewidth=1.2)
-    axes.plot([], [], "o", color=_GREY, markersize=5, label="a run")
-    axes.plot(
-        [],
-        [],
-        "^",
-        color=_GREY,
-        markerfacecolor="none",
-        markersize=5,
-        label="a run that did not reach it in so many steps",
-    )
-    axes.set_ylim(bottom=0)
-    metric = names.METRIC_TITLES[study.metric]
-    axes.set_ylabel(f"steps to validation {metric} > {study.threshold:g}")
-    axes.set_title(f"{names.model_title(arms[0][1].arm.model)}: median")
-
-
-def _draw_test_scores(
-    axes: Axes, arms: Sequence[tuple[int, ArmSummary]], study: StudyRecords
-) -> None:
-    for amount, arm in arms:
-        shifts = _spread(len(arm.runs))
-        for shift, run in zip(shifts, arm.runs, strict=True):
-            axes.plot(
-                amount + shift,
-                run.test.estimate,
-                "o",
-                color=COLOURS[1],
-                markersize=4,
-                alpha=0.6,
-            )
-    with_interval = [(n, a.joint) for n, a in arms if a.joint is not None]
-    if with_interval:
-        places = [amount for amount, _ in with_interval]
-        middle = np.array([joint.estimate for _, joint in with_interval])
-        ends = [(joint.low, joint.high) for _, joint in with_interval]
-        axes.errorbar(
-            places,
-            middle,
-            yerr=np.abs(np.array(ends).T - middle),
-            color=COLOURS[1],
-            linewidth=1.2,
-            elinewidth=0.9,
-            capsize=3,
-        )
-    axes.set_ylabel(f"test {names.METRIC_TITLES[study.metric]}")
-    title = names.model_title(arms[0][1].arm.model)
-    if with_interval:
-        title += ": mean and joint interval"
-    axes.set_title(title)
-
-
-def _label_amounts(axes: Axes, arms: Sequence[tuple[int, ArmSummary]]) -> None:
-    stages = arms[0][1].runs[0].run.stages
-    labels = ["none", *stages[:-1], f"{stages[-1]} (all)"]
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
-    axes.set_xlim(-0.4, len(stages) + 0.4)
-    axes.set_xlabel("last stage that was transfused")
-
-
-def _spread(count: int) -> list[float]:
-    """Places of runs beside one another, so that none hides another."""
-    return [0.09 * (place - (count - 1) / 2) for place in range(count)]
+        legend_below(figure, panels)
+        return render(figure)
 
 
 def _draw_arm_convergence(
@@ -340,11 +248,11 @@ def _draw_model_similarity(axes: Axes, study: StudyRecords, model: str) -> None:
         )
         axes.set_xticks(places, stages, rotation=40, ha="right")
     _draw_reuse(axes, means)
-    axes.plot([], [], "_", color=_GREY, markersize=8, label="each run")
+    axes.plot([], [], "_", color=GREY, markersize=8, label="each run")
     axes.plot(
         [],
         [],
-        color=_GREY,
+        color=GREY,
         linestyle="--",
         linewidth=1,
         label="null level (images permuted)",
@@ -357,11 +265,11 @@ def _draw_reuse(axes: Axes, means: dict[str, npt.NDArray[np.float64]]) -> None:
     if not {"random", "transfer"} <= means.keys():
         return
     reuse = means["transfer"] - means["random"]
-    axes.axhline(0, color=_GREY, linewidth=0.6)
+    axes.axhline(0, color=GREY, linewidth=0.6)
     axes.plot(
         np.arange(len(reuse)),
         reuse,
-        color=_GREY,
+        color=GREY,
         linestyle=":",
         marker=".",
         label="transfer - random",
@@ -396,7 +304,8 @@ def _look(index: int) -> tuple[str, str]:
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def _legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
+def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Puts one legend for all panels below them, what is grey last."""
     entries: dict[str, Artist] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
@@ -412,10 +321,11 @@ def _legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
 
 
 def _is_grey(artist: Artist) -> bool:
-    return isinstance(artist, Line2D) and artist.get_color() == _GREY
+    return isinstance(artist, Line2D) and artist.get_color() == GREY
 
 
-def _render(figure: Figure) -> dict[str, bytes]:
+def render(figure: Figure) -> dict[str, bytes]:
+    """Returns "svg" and "png" -> a figure's bytes, the same each time."""
     FigureCanvasAgg(figure)
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

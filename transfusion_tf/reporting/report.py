@@ -7,7 +7,7 @@ import dataclasses
 from etils import epath
 
 from transfusion_tf import records
-from transfusion_tf.reporting import figures, tables
+from transfusion_tf.reporting import figures, tables, transfusion_figure
 from transfusion_tf.reporting.study import read_study
 from transfusion_tf.reporting.summaries import summarize
 from transfusion_tf.reporting.verdict import verdict
@@ -77,8 +77,8 @@ or published records.
     if study.layers:
         for ending, content in figures.layer_similarity(study).items():
             contents[f"layer_similarity.{ending}"] = content
-    if figures.can_show_transfusion(summary):
-        for ending, content in figures.transfusion(summary).items():
+    if transfusion_figure.can_show_transfusion(summary):
+        for ending, content in transfusion_figure.transfusion(summary).items():
             contents[f"transfusion.{ending}"] = content
     for name, content in contents.items():
         records.write_bytes(output_dir / name, content)
