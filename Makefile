@@ -40,6 +40,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.input_pipeline
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.opening
+	$(BIN)/python -m tests.benchmarks.similarity
 
 clean:
 	rm -rf $(VENV) .venv-beam build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

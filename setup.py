@@ -25,6 +25,7 @@ TEST = [
     *DEMO,
     *SIZES,
     "dill>=0.3.8",  # tfds.testing needs it and does not declare it.
+    "hypothesis>=6.100",
     "pytest>=8",
     "pytest-socket>=0.7",
 ]
