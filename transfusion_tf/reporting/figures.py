@@ -98,6 +98,9 @@ def _convergence_panels(study: StudyRecords) -> Figure:
         axes.set_title(f"{names.model_title(arm.model)}\n{arm.init}")
     for axes in panels[len(study.arms) :]:
         axes.set_visible(False)
+    # The last panel of a column has the steps, be it in the last row or not.
+    for axes in panels[: len(study.arms)][-_PANELS_A_ROW:]:
+        axes.tick_params(labelbottom=True)
     figure.suptitle(
         f"Convergence on {study.task}\nthin: a run, thick: mean, band: 95 % "
         f"interval over seeds, grey: mean of {BASELINE_INIT}",
