@@ -109,6 +109,54 @@ def test_a_large_offset_costs_no_digits():
     np.testing.assert_allclose(moved.covariances, plain.covariances, atol=1e-11)
 
 
+def test_an_empty_state_costs_no_digits_when_others_are_merged_into_it():
+    x, y = (side.astype(np.float64) for side in oracles.layers())
+    shards = [collect([b], SIZES) for b in in_batches(x + 1e8, y, 200)]
+    merged = similarity.RepresentationMoments(SIZES)
+    merged.merge_state(shards)
+    equal(merged, collect(in_batches(x + 1e8, y, 200), SIZES))
+
+
+def test_a_batch_without_rows_counts_for_nothing_in_a_graph():
+    x, y = (side.astype(np.float64) for side in oracles.layers())
+    groups = np.arange(400) // 4
+    state = similarity.RepresentationMoments(SIZES)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 12], tf.float64),
+            tf.TensorSpec([None, 9], tf.float64),
+            tf.TensorSpec([None], tf.int64),
+        ]
+    )
+    def update(a, b, images):
+        state.update_state({"a": a, "b": b}, images)
+
+    for part in (slice(0, 0), slice(0, 200), slice(200, 400), slice(0, 0)):
+        update(x[part] + 1e8, y[part], groups[part])
+    assert state.result().num_images == 100
+    state_of_rows = similarity.RepresentationMoments(SIZES)
+    state_of_rows.update_state({"a": x + 1e8, "b": y}, groups)
+    equal(state, state_of_rows)
+
+
+def test_groups_may_be_of_a_known_size_where_rows_are_not():
+    x, y = oracles.layers()
+    state = similarity.RepresentationMoments(SIZES)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 12], x.dtype),
+            tf.TensorSpec([None, 9], y.dtype),
+        ]
+    )
+    def update(a, b):
+        state.update_state({"a": a, "b": b}, tf.range(400) // 4)
+
+    update(x, y)
+    assert state.result().num_images == 100
+
+
 def test_streamed_scores_equal_those_of_whole_arrays():
     x, y = oracles.layers()
     moments = collect(in_batches(x, y, 37), SIZES).result()

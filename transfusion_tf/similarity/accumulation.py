@@ -86,14 +86,14 @@ def merge(
     layers: Mapping[str, int],
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Adds sums that were taken about different shifts, about the first's."""
+    # Where nothing was seen the shift is still 0, perhaps far from the values.
+    parts = [part for part in parts if part["num_batches"]]
     if len(parts) == 1:
         return dict(parts[0])
     if not parts:
         return {name: np.zeros(s) for name, s in shapes.items()}
     merged = {name: np.array(values) for name, values in parts[0].items()}
     for part in parts[1:]:
-        if not part["num_batches"]:
-            continue
         step = merged["shift"] - part["shift"]
         for block in range(shapes["num_datapoints"][0]):
             own = {name: part[name][block] for name in IN_BLOCKS}

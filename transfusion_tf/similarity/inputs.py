@@ -95,14 +95,15 @@ def count_images(groups: tf.Tensor | None, stacked: tf.Tensor) -> tf.Tensor:
     if groups is None:
         return tf.cast(tf.shape(stacked)[0], tf.float64)
     groups = tf.sort(tf.reshape(tf.convert_to_tensor(groups), [-1]))
-    if groups.shape[0] not in (None, stacked.shape[0]):
+    if not groups.shape.is_compatible_with(stacked.shape[:1]):
         raise ValueError(
             "Each row has an image. Received: groups of shape "
             f"{tuple(groups.shape)}, {stacked.shape[0]} rows. Give one group "
             "a row."
         )
     changes = tf.not_equal(groups[1:], groups[:-1])
-    return 1.0 + tf.reduce_sum(tf.cast(changes, tf.float64))
+    first = tf.cast(tf.minimum(tf.size(groups), 1), tf.float64)
+    return first + tf.reduce_sum(tf.cast(changes, tf.float64))
 
 
 def count_not_finite(values: tf.Tensor) -> tf.Tensor:

@@ -277,13 +277,15 @@ class RepresentationMoments:
         else:
             counts = [inputs.count_not_finite(layer) for layer in layers]
             state["num_not_finite"].assign_add(tf.stack(counts))
-        added["num_datapoints"] = tf.cast(tf.shape(layers[0])[0], tf.float64)
+        count = tf.cast(tf.shape(layers[0])[0], tf.float64)
+        added["num_datapoints"] = count
         added["num_images"] = num_images
         block = tf.cast(state["num_batches"], tf.int64) % self.num_blocks
         for name in accumulation.IN_BLOCKS:
             _add_to_block(state[name], added[name], block, self.num_blocks)
         state["shift"].assign(shift)
-        state["num_batches"].assign_add(1.0)
+        # One without rows has no mean to be the shift of those that follow.
+        state["num_batches"].assign_add(tf.minimum(count, 1.0))
 
     def _collected(self) -> dict[str, npt.NDArray[np.float64]]:
         """What was seen anywhere, about one shift; not to be written to."""
