@@ -68,6 +68,14 @@ def test_null_levels_are_a_function_of_their_seed():
     assert not np.array_equal(first, other)
 
 
+def test_where_chance_alone_scores_1_nothing_is_above_it():
+    x, y = oracles.layers(sizes=(4, 3))
+    result = similarity.cca(x, y, groups=np.arange(400) // 80)
+    assert (result.null, result.null_squared) == (1.0, 1.0)
+    assert np.isnan(result.adjusted)
+    assert 0 < result.mean_squared < 1
+
+
 def test_bad_input_to_the_null_level_is_named():
     x, y = oracles.layers()
     with pytest.raises(ValueError, match=r"measure='cka'.*cca, svcca"):

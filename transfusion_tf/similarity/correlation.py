@@ -8,6 +8,7 @@ a layer does not matter, and no direction that is rounding only is kept.
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 
 import numpy as np
@@ -41,7 +42,8 @@ class CCAResult:
         null_squared: What `mean_squared` is for unrelated images.
         p_value: How often unrelated images have this `mean_squared` or more.
         adjusted: `mean_squared` with the null level taken out: 0 for
-            unrelated images, 1 at most; may be negative.
+            unrelated images, 1 at most; may be negative. NaN where the null
+            level is 1.
         notes: What a reader of the score must know.
     """
 
@@ -392,9 +394,13 @@ def _null_of(
     mean, variance = null.permutation_moments(grams[0], grams[1], num_images)
     smallest = min(rank)
     null_squared = mean / smallest
+    # As many images as directions and one more: chance alone scores 1.
+    above = math.nan
+    if null_squared < 1:
+        above = (squared - null_squared) / (1 - null_squared)
     return {
         "null": null.exchangeable_null_mean(rank, num_images),
         "null_squared": null_squared,
         "p_value": null.upper_tail(squared * smallest, mean, variance),
-        "adjusted": (squared - null_squared) / (1 - null_squared),
+        "adjusted": above,
     }
