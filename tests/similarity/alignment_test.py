@@ -233,11 +233,14 @@ def test_a_constant_layer_is_undefined_with_a_note(measure, value):
     assert np.isnan(similarity.shape_distance(np.full((399, 2), value), y))
 
 
-def test_three_datapoints_have_no_debiased_score():
+def test_three_datapoints_have_no_debiased_score_and_two_have_none():
     x, y = _noise(3, (2, 2), 0)
     for groups in (None, np.arange(3)):  # By Gram matrices, and by moments.
         with pytest.raises(ValueError, match="4 datapoints.*num_datapoints=3"):
             similarity.cka(x, y, groups)
+        with pytest.raises(ValueError, match="3 datapoints.*num_datapoints=2"):
+            rows = groups if groups is None else groups[:2]
+            similarity.cka(x[:2], y[:2], rows, debiased=False)
 
 
 def _noise(count, sizes, seed):
@@ -382,6 +385,17 @@ def test_the_null_of_the_gaussian_kernel_is_that_of_permutations():
     assert result.null == pytest.approx(scores.mean(), abs=4 * error)
     beyond = np.mean(scores >= result.score)
     assert result.p_value == pytest.approx(beyond, abs=0.15)
+
+
+def test_why_a_score_from_grams_is_undefined_is_told():
+    dead = np.zeros([40, 3])
+    dead[:9] = _noise(9, (3, 3), 1)[0]
+    result = similarity.cka(dead, dead, kernel="rbf")
+    assert np.isnan(result.score)
+    assert result.notes[0].endswith("all equal, or half of them 0")
+    apart = similarity.cka(np.eye(9), np.eye(9))
+    assert np.isnan(apart.score)
+    assert apart.notes[0].endswith("distances between them are all equal")
 
 
 def test_kornbliths_figure_for_the_gaussian_kernel():

@@ -146,6 +146,9 @@ def test_a_constant_layer_is_undefined_with_a_note(value):
     assert np.isnan(result.mean) and np.isnan(result.mean_squared)
     assert result.rank[0] == 0 and result.coefficients.size == 0
     assert result.notes == ("undefined: 'x' constant on these datapoints",)
+    assert similarity.cca(constant, constant).notes == (
+        "undefined: 'x' and 'y' constant on these datapoints",
+    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import bases, correlation, linalg, null
+from transfusion_tf.similarity import bases, correlation, inputs, linalg, null
 from transfusion_tf.similarity.moments import moments_of_pair
 from transfusion_tf.similarity.second_moments import Moments
 
@@ -143,23 +143,15 @@ def cka_from_moments(
         ValueError: As `cka`, or if a layer is unknown.
     """
     n = moments.num_datapoints
-    if debiased and n < 4:
-        raise ValueError(
-            "A debiased score needs 4 datapoints. Received: num_datapoints="
-            f"{n}. Use more images, or debiased=False."
-        )
+    inputs.check_enough_for_cka(n, debiased=debiased)
     pairs = [(first, second), (first, first), (second, second)]
     dots = [_alignment(moments, *pair, debiased=debiased) for pair in pairs]
-    names = _constant_layers(moments, first, second)
-    if names:
-        return _undefined("cka", moments, first, second, names)
+    undefined = _constant_layers("cka", moments, first, second)
+    if undefined is not None:
+        return undefined
     if min(dots[1:]) <= 0:
-        return dataclasses.replace(
-            _undefined("cka", moments, first, second, []),
-            notes=(
-                "undefined: a layer's own debiased alignment is not positive",
-            ),
-        )
+        note = "undefined: a layer's own debiased alignment is not positive"
+        return _undefined("cka", moments, first, second, note)
     score = float(dots[0] / np.sqrt(dots[1] * dots[2]))
     images = moments.num_images
     level = p_value = float("nan")
@@ -194,9 +186,9 @@ def procrustes_from_moments(
     Raises:
         ValueError: If a layer is unknown.
     """
-    names = _constant_layers(moments, first, second)
-    if names:
-        return _undefined("procrustes", moments, first, second, names)
+    undefined = _constant_layers("procrustes", moments, first, second)
+    if undefined is not None:
+        return undefined
     cross = linalg.singular_values(moments.covariance(first, second))
     sizes = [moments.total_variance(name) for name in (first, second)]
     score = float(tf.reduce_sum(cross)) / np.sqrt(sizes[0] * sizes[1])
@@ -259,9 +251,9 @@ def linear_regression_from_moments(
     Raises:
         ValueError: As `linear_regression`, or if a layer is unknown.
     """
-    names = _constant_layers(moments, first, second)
-    if names:
-        return _undefined("linear regression", moments, first, second, names)
+    undefined = _constant_layers("linear regression", moments, first, second)
+    if undefined is not None:
+        return undefined
     basis = bases.whitening_basis(moments, first)
     notes = correlation.check_num_datapoints(
         (basis.rank, 1), moments.num_datapoints, allow_small_n=allow_small_n
@@ -327,20 +319,24 @@ def _alignment(
     )
 
 
-def _constant_layers(moments: Moments, *layers: str) -> list[str]:
-    return [name for name in layers if not moments.total_variance(name)]
+def _constant_layers(
+    measure: str, moments: Moments, first: str, second: str
+) -> AlignmentResult | None:
+    """Returns the undefined score of layers that never vary, if one does."""
+    names = [n for n in (first, second) if not moments.total_variance(n)]
+    if not names:
+        return None
+    note = correlation.constant_note(names)
+    return _undefined(measure, moments, first, second, note)
 
 
 def _undefined(
-    measure: str, moments: Moments, first: str, second: str, names: list[str]
+    measure: str, moments: Moments, first: str, second: str, note: str
 ) -> AlignmentResult:
     return AlignmentResult(
         measure,
         float("nan"),
         moments.num_datapoints,
         (moments.layers[first], moments.layers[second]),
-        notes=(
-            f"undefined: {' and '.join(map(repr, names))} constant on these "
-            "datapoints",
-        ),
+        notes=(note,),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -306,25 +307,27 @@ def check_num_datapoints(
     return (note,)
 
 
-def constant_layer_result(
+def constant_note(names: Sequence[str]) -> str:
+    """Says which layers never vary, each once."""
+    which = " and ".join(map(repr, dict.fromkeys(names)))
+    return f"undefined: {which} constant on these datapoints"
+
+
+def _undefined(
     names: tuple[str, str],
     rank: tuple[int, int],
     num_datapoints: int,
     num_neurons: tuple[int, int],
 ) -> CCAResult:
-    """Returns the undefined similarity of a layer that never varies."""
     constant = [n for n, k in zip(names, rank, strict=True) if not k]
     return CCAResult(
         coefficients=np.zeros(0),
-        mean=float("nan"),
-        mean_squared=float("nan"),
+        mean=math.nan,
+        mean_squared=math.nan,
         rank=rank,
         num_datapoints=num_datapoints,
         num_neurons=num_neurons,
-        notes=(
-            f"undefined: {' and '.join(map(repr, constant))} constant on "
-            "these datapoints",
-        ),
+        notes=(constant_note(constant),),
     )
 
 
@@ -343,7 +346,7 @@ def _correlate(
     count = moments.num_datapoints
     num_neurons = (moments.layers[first], moments.layers[second])
     if not min(rank):
-        return constant_layer_result((first, second), rank, count, num_neurons)
+        return _undefined((first, second), rank, count, num_neurons)
     notes = check_num_datapoints(rank, count, allow_small_n=allow_small_n)
     whitened = bases.whitened_covariance(moments, first, second, sides)
     if weights is None:

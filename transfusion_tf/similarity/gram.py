@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from transfusion_tf.similarity import linalg
+from transfusion_tf.similarity import inputs, linalg
 from transfusion_tf.similarity.alignment import AlignmentResult
 from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
@@ -18,7 +18,6 @@ from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 _CONSTANT_CUT = 1e-13
 # The same for what is left of HSIC without the pairs of one neuron with itself.
 _SELF_CUT = 1e-10
-MIN_DEBIASED, MIN_BIASED = 4, 3
 
 
 def linear_gram(x: tf.Tensor) -> tf.Tensor:
@@ -113,10 +112,7 @@ def cka_from_grams(
     """
     sides = [_as_gram(gram_x, "gram_x"), _as_gram(gram_y, "gram_y")]
     check_equal_rows(sides, ["gram_x", "gram_y"])
-    least = MIN_DEBIASED if debiased else MIN_BIASED
-    check_num_datapoints(
-        sides[0].shape[0], least, f"CKA with debiased={debiased}"
-    )
+    inputs.check_enough_for_cka(sides[0].shape[0], debiased=debiased)
     centring = _centre_off_diagonal if debiased else centre_gram
     first, second = map(centring, sides)
     norms = tf.norm(first) * tf.norm(second)
@@ -227,7 +223,9 @@ def corrected_hsic(
     """
     sides = [as_activations(x, "x"), as_activations(y, "y")]
     check_equal_rows(sides, ["x", "y"])
-    check_num_datapoints(sides[0].shape[0], MIN_DEBIASED, "Corrected CKA")
+    inputs.check_enough_for_cka(
+        sides[0].shape[0], debiased=True, what="Corrected CKA"
+    )
     sizes = (int(sides[0].shape[1]), int(sides[1].shape[1]))
     _check_num_neurons(sizes, same_neurons)
     first, second = map(centre, sides)
@@ -371,15 +369,6 @@ def _hsic_of_neurons(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         tf.reduce_sum(sums[0] * sums[1]),
         tf.cast(tf.shape(x)[0], tf.float64),
     )
-
-
-def check_num_datapoints(count: int | None, least: int, what: str) -> None:
-    """Raises `ValueError` where fewer than `least` datapoints are known of."""
-    if count is not None and count < least:
-        raise ValueError(
-            f"{what} needs at least {least} datapoints. Received: "
-            f"num_datapoints={count}. Use more images."
-        )
 
 
 def _check_num_neurons(sizes: tuple[int, int], same_neurons: bool) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+# Fewest datapoints of which HSIC is more than a constant.
+MIN_DEBIASED, MIN_BIASED = 4, 3
+
 
 def as_activations(
     values: tf.Tensor, name: str, num_neurons: int | None = None
@@ -43,6 +46,18 @@ def check_equal_rows(layers: Sequence[tf.Tensor], names: Sequence[str]) -> None:
             "Layers must be seen on the same datapoints. "
             f"Received: num_datapoints={rows}. Give the activations of the "
             "same images in the same order."
+        )
+
+
+def check_enough_for_cka(
+    count: int | None, *, debiased: bool, what: str = "CKA"
+) -> None:
+    """Raises `ValueError` where too few datapoints are known of."""
+    least = MIN_DEBIASED if debiased else MIN_BIASED
+    if count is not None and count < least:
+        raise ValueError(
+            f"{what} needs at least {least} datapoints. Received: "
+            f"num_datapoints={count}, debiased={debiased}. Use more images."
         )
 
 

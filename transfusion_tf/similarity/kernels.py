@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from transfusion_tf.similarity import gram, null
@@ -77,14 +79,14 @@ def cka(
     ]
     score = float(gram.cka_from_grams(*grams, debiased=debiased))
     count, sizes = int(x.shape[0]), (int(x.shape[1]), int(y.shape[1]))
-    if score != score:
-        return AlignmentResult(
-            "cka",
-            score,
-            count,
-            sizes,
-            notes=("undefined: a layer is constant on these datapoints",),
+    if math.isnan(score):
+        note = (
+            "undefined: a layer is constant on these datapoints, or its "
+            "distances between them are all equal"
         )
+        if kernel == "rbf":
+            note += ", or half of them 0"
+        return AlignmentResult("cka", score, count, sizes, notes=(note,))
     level, p_value = _null_of(grams, count)
     return AlignmentResult(
         "debiased cka" if debiased else "cka",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
-from transfusion_tf.similarity import gram
+from transfusion_tf.similarity import gram, inputs
 from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
 
@@ -110,12 +110,12 @@ class MinibatchCKA:
         check_equal_rows(values, list(self.layers))
         if values[0].shape[0] == 0:
             return
-        gram.check_num_datapoints(
-            values[0].shape[0], gram.MIN_DEBIASED, "A batch"
+        inputs.check_enough_for_cka(
+            values[0].shape[0], debiased=True, what="A batch"
         )
         count = tf.cast(tf.shape(values[0])[0], tf.float64)
         hsic, norms = _hsic_of_pairs(values)
-        is_empty, is_enough = count < 1, count >= gram.MIN_DEBIASED
+        is_empty, is_enough = count < 1, count >= inputs.MIN_DEBIASED
         is_small = ~is_empty & ~is_enough
         # A row with a value that is not finite has a norm that is not.
         not_finite = ~tf.math.is_finite(tf.reduce_sum(norms, axis=1))
@@ -172,7 +172,7 @@ class MinibatchCKA:
         small = int(self._collected("num_small_batches"))
         if small or not self._collected("num_datapoints"):
             raise ValueError(
-                f"CKA needs batches of at least {gram.MIN_DEBIASED} "
+                f"CKA needs batches of at least {inputs.MIN_DEBIASED} "
                 f"datapoints. Received: {small} smaller batches and "
                 f"{int(self._collected('num_batches'))} others. Drop the "
                 "remainder of the data set, or choose another batch size; "
