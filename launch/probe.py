@@ -1,16 +1,13 @@
 """Looks into finished runs at the level of their layers.
 
-Examples:
   python -m launch.probe --probe=weight_movement --run_a=runs/one
-how far each variable moved from step 0;
-  python -m launch.probe --probe=reinitialize --run_a=runs/one --data_dir=tfds
-the score when one stage is put back to step 0 (rerandomize: drawn anew);
-  python -m launch.probe --probe=interpolate --run_a=runs/one --run_b=runs/two
-the score along the line between two runs;
-  python -m launch.probe --probe=block_shuffle --run_a=runs/one --data_dir=tfds
-the score on images whose blocks are put into another order;
-  python -m launch.probe --probe=neighbors --run_a=runs/one --data_dir=tfds
-the score of the nearest training images, by each stage's features.
+shows how far each variable moved from step 0. The others score images, with
+  python -m launch.probe --probe=PROBE --run_a=runs/one --data_dir=tfds
+  reinitialize   when one stage is put back to step 0
+  rerandomize    when one stage is drawn anew
+  interpolate    along the line between two runs (--run_b=runs/two)
+  block_shuffle  when the blocks of the images are put into another order
+  neighbors      by the nearest training images, in each stage's features
 """
 
 import dataclasses
@@ -64,8 +61,8 @@ def main(argv: Sequence[str]) -> None:
         run, training.Trainer(), data_dir=_DATA_DIR.value
     )
     rows = [dataclasses.asdict(row) for row in _look(network)]
-    for row in rows:
-        cells = (_cell(value) for value in row.values())
+    for row in [{key: key for key in rows[0]}, *rows]:
+        cells = map(_cell, row.values(), rows[0].values())
         print("  ".join(cells).rstrip())
     if _OUTPUT.value:
         content = {"probe": _PROBE.value, "split": _SPLIT.value, "rows": rows}
@@ -97,12 +94,13 @@ def _look(network: analysis.Network) -> list[Any]:
     return analysis.reinitialize_stages(network, mode=mode, split=split)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, first: Any) -> str:
+    """A cell as wide as its column, which names or counts things."""
+    if isinstance(first, str):
+        return f"{value or 'as trained':36}"
     if isinstance(value, float):
         return f"{value:10.4f}"
-    if isinstance(value, int):
-        return f"{value:10}"
-    return f"{'-':>10}" if value is None else f"{value or 'as trained':36}"
+    return f"{'-' if value is None else value:>10}"
 
 
 if __name__ == "__main__":

@@ -228,7 +228,9 @@ def test_the_launcher_prints_and_writes_a_row_a_stage(runs, tmp_path):
     assert process.returncode == 0, process.stderr[-2000:]
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     lines = process.stdout.splitlines()
-    assert lines[0].split() == ["as", "trained", f"{rows[0]['score']:.4f}"]
-    assert [line.split()[0] for line in lines[1:]] == [
+    assert lines[0].split() == ["stage", "score"]
+    assert lines[1].split() == ["as", "trained", f"{rows[0]['score']:.4f}"]
+    assert len({len(line) for line in lines}) == 1  # Columns are aligned.
+    assert [line.split()[0] for line in lines[2:]] == [
         row["stage"] for row in rows[1:]
     ]
