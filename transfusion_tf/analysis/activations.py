@@ -4,12 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf import data, models
+from transfusion_tf import data, models, similarity
 
 # Of a larger grid this many positions are kept, the same of every image, so
 # that a stage of 294 x 294 positions fits into memory.
 MAX_GRID_POSITIONS = 1024
-SPATIAL_NAMES = ("positions", "average")
 
 
 class StageActivations:
@@ -25,7 +24,6 @@ class StageActivations:
         staged: models.StagedModel,
         preprocessing: str,
         *,
-        spatial: str = "positions",
         seed: int = 0,
     ):
         """Compiles the capture when it is first called.
@@ -33,21 +31,10 @@ class StageActivations:
         Args:
             staged: The network.
             preprocessing: How pixels are scaled, as in training.
-            spatial: "positions" keeps those of the grid, "average" their
-                mean.
             seed: Which positions of a large grid are kept.
-
-        Raises:
-            ValueError: If `spatial` is neither.
         """
-        if spatial not in SPATIAL_NAMES:
-            raise ValueError(
-                "There is no such way with the positions of a grid. Received: "
-                f"spatial={spatial!r}. Use {' or '.join(SPATIAL_NAMES)}."
-            )
         self.staged = staged
         self.preprocessing = preprocessing
-        self.spatial = spatial
         self._model = staged.feature_model()
         self._kept = {
             stage.name: _kept_positions(self._model.output[stage.name], seed)
@@ -68,15 +55,14 @@ class StageActivations:
             batch_size: Images at once.
 
         Returns:
-            By stage, float32 `[images, positions, 1, channels]`, or
-            `[images, channels]` of averages, where `images` is the smaller of
-            `num_images` and the split.
+            By stage, float32 `[images, positions, 1, channels]`, where
+            `images` is the smaller of `num_images` and the split.
         """
         num_images = min(num_images, reader.split.num_examples)
         batches = reader.evaluation_batches(batch_size)
         captured: dict[str, list[np.ndarray]] = {}
         num_captured = 0
-        for batch in batches:
+        for batch in reader.watched(batches):
             for name, values in self._capture(batch["image"]).items():
                 captured.setdefault(name, []).append(values.numpy())
             num_captured += batch_size
@@ -90,11 +76,6 @@ class StageActivations:
     def _capture_batch(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = data.normalize(images, self.preprocessing)
         activations = self._model(images, training=False)
-        if self.spatial == "average":
-            return {
-                name: tf.reduce_mean(tf.cast(values, tf.float32), [1, 2])
-                for name, values in activations.items()
-            }
         return {
             name: _take_positions(values, self._kept[name])
             for name, values in activations.items()
@@ -103,11 +84,9 @@ class StageActivations:
 
 def _kept_positions(output: keras.KerasTensor, seed: int) -> np.ndarray:
     num_positions = int(np.prod(output.shape[1:-1]))
-    if num_positions <= MAX_GRID_POSITIONS:
-        return np.arange(num_positions)
-    generator = np.random.default_rng(seed)
-    kept = generator.choice(num_positions, MAX_GRID_POSITIONS, replace=False)
-    return np.sort(kept)
+    return similarity.choose_positions(
+        1, num_positions, MAX_GRID_POSITIONS, seed=seed
+    ).position
 
 
 def _take_positions(values: tf.Tensor, kept: np.ndarray) -> tf.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from transfusion_tf import evaluation
-from transfusion_tf.analysis import activations, layer_change
+from transfusion_tf.analysis import layer_change
 from transfusion_tf.analysis import network as network_lib
 
 
@@ -68,20 +68,13 @@ def score_neighbors(
             "Training images would be their own neighbours. Received: split="
             "'train'. Use validation or test."
         )
-    capture = activations.StageActivations(
-        network.program.staged, network.program.preprocessing, spatial="average"
-    )
     by_step = []
     for step in (0, network.last_step):
-        # Read into the network, which the capture reads.
+        # Read into the network, whose means are taken.
         network.weights(layer_change.Checkpoint(network.run, step))
         known, asked = (
-            capture(
-                network.data.reader(name),
-                num_images=network.data.reader(name).split.num_examples,
-                batch_size=network.program.spec.batch_size,
-            )
-            for name in ("train", split)
+            network.program.stage_means(reader, reader.split.num_examples)
+            for reader in map(network.data.reader, ("train", split))
         )
         by_step.append(
             {
