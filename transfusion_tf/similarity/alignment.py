@@ -156,7 +156,7 @@ def cka_from_moments(
     images = moments.num_images
     level = p_value = float("nan")
     if images >= 4:
-        grams = [gram_moments(moments, name) for name in (first, second)]
+        grams = [_gram_moments(moments, name) for name in (first, second)]
         mean, variance = null.permutation_moments(grams[0], grams[1], images)
         size = np.sqrt(grams[0].squared * grams[1].squared)
         level = 0.0 if debiased else float(mean / size)
@@ -265,7 +265,7 @@ def linear_regression_from_moments(
     images = moments.num_images
     level = p_value = float("nan")
     if images > max(basis.rank, 3):
-        whole = gram_moments(moments, second)
+        whole = _gram_moments(moments, second)
         mean, variance = null.permutation_moments(
             null.whitened_moments(basis.rank, images), whole, images
         )
@@ -283,13 +283,8 @@ def linear_regression_from_moments(
     )
 
 
-def gram_moments(moments: Moments, layer: str) -> null.GramMoments:
-    """Returns what permutations of a layer's images depend on.
-
-    Args:
-        moments: The state.
-        layer: Name of the layer.
-    """
+def _gram_moments(moments: Moments, layer: str) -> null.GramMoments:
+    """Returns what permutations of a layer's images depend on."""
     return null.GramMoments(
         trace=moments.num_datapoints * moments.total_variance(layer),
         squared=_alignment(moments, layer, layer, debiased=False),

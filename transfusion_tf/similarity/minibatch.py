@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
-from transfusion_tf.similarity import gram, inputs
+from transfusion_tf.similarity import gram, inputs, replicas
 from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
 
 
@@ -60,16 +60,7 @@ class MinibatchCKA:
             "num_not_finite": [size],
             "hsic": [size, size],
         }
-        self._variables = {
-            name: tf.Variable(
-                tf.zeros(shape, tf.float64),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-                name=name,
-            )
-            for name, shape in shapes.items()
-        }
+        self._variables = replicas.sum_variables(shapes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,9 +74,7 @@ class MinibatchCKA:
 
     def reset_state(self) -> None:
         """Forgets everything seen."""
-        for variable in self._variables.values():
-            for own in _replicas_of(variable):
-                own.assign(tf.zeros_like(own))
+        replicas.set_to_zero(self._variables)
 
     def update_state(self, activations: Mapping[str, tf.Tensor]) -> None:
         """Adds a batch.
@@ -145,7 +134,7 @@ class MinibatchCKA:
                     f"{self.layers} and {other.layers}."
                 )
             for name, variable in self._variables.items():
-                own = _replicas_of(variable)[0]
+                own = replicas.parts_of(variable)[0]
                 own.assign_add(other._collected(name))
 
     def result(self) -> tf.Tensor:
@@ -184,12 +173,8 @@ class MinibatchCKA:
 
     def _collected(self, name: str) -> tf.Tensor:
         """The sum of all replicas."""
-        replicas = _replicas_of(self._variables[name])
-        return tf.add_n([tf.convert_to_tensor(own) for own in replicas])
-
-
-def _replicas_of(variable: tf.Variable) -> Sequence[tf.Variable]:
-    return getattr(variable, "values", (variable,))
+        parts = replicas.parts_of(self._variables[name])
+        return tf.add_n([tf.convert_to_tensor(own) for own in parts])
 
 
 @tf.function(reduce_retracing=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from transfusion_tf.similarity import accumulation, inputs, linalg
+from transfusion_tf.similarity import accumulation, inputs, linalg, replicas
 from transfusion_tf.similarity.second_moments import Moments
 
 # Directions below this share of the largest variance are rounding. Measured
@@ -91,23 +91,12 @@ class RepresentationMoments:
         self._own: dict[str, npt.NDArray[np.float64]] | None = None
         # What graphs have seen, of each replica its own: their shifts differ,
         # so no sum means anything before `result` brings all together.
-        self._variables = {
-            name: tf.Variable(
-                tf.zeros(shape, tf.float64),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-                name=name,
-            )
-            for name, shape in self._shapes.items()
-        }
+        self._variables = replicas.sum_variables(self._shapes)
 
     def reset_state(self) -> None:
         """Forgets everything seen."""
         self._own = None
-        for variable in self._variables.values():
-            for own in _replicas_of(variable):
-                own.assign(tf.zeros_like(own))
+        replicas.set_to_zero(self._variables)
 
     def update_state(
         self,
@@ -289,11 +278,11 @@ class RepresentationMoments:
 
     def _collected(self) -> dict[str, npt.NDArray[np.float64]]:
         """What was seen anywhere, about one shift; not to be written to."""
-        replicas = zip(
-            *map(_replicas_of, self._variables.values()), strict=True
+        owners = zip(
+            *map(replicas.parts_of, self._variables.values()), strict=True
         )
         parts = [
-            dict(zip(self._variables, owned, strict=True)) for owned in replicas
+            dict(zip(self._variables, owned, strict=True)) for owned in owners
         ]
         seen = [
             {name: variable.numpy() for name, variable in part.items()}
@@ -363,10 +352,6 @@ def moments_of_pair(
     state = RepresentationMoments(sizes)
     state.update_state({"x": x, "y": y}, groups)
     return state.result()
-
-
-def _replicas_of(variable: tf.Variable) -> Sequence[tf.Variable]:
-    return getattr(variable, "values", (variable,))
 
 
 def _add_to_block(

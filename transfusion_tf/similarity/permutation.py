@@ -83,7 +83,7 @@ def null_level(
     ...     10 / 499, 2)
     (0.02, 0.02)
     """
-    check_measure(measure)
+    _check_measure(measure)
     blocks = _blocks(groups, len(y))
     _check_permutations(num_permutations, len(blocks))
     kept = variance if measure == "svcca" else None
@@ -112,7 +112,7 @@ def null_level(
     )
 
 
-def check_measure(measure: str) -> None:
+def _check_measure(measure: str) -> None:
     """Raises `ValueError` unless `measure` is one of `MEASURES`."""
     if measure not in MEASURES:
         raise ValueError(
