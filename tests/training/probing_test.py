@@ -187,6 +187,17 @@ def test_the_probe_is_the_whole_split_where_that_is_smaller(trainer, config):
     assert probe.num_images == run_data.validation.split.num_examples
 
 
+def test_too_few_images_are_refused_before_the_first_step(trainer, config):
+    run_data = trainer.data(config)
+    with pytest.raises(ValueError, match="Received: 3 of split 'validation'"):
+        probing.StageProbe(
+            trainer.program(config, run_data),
+            run_data.train,
+            run_data.validation,
+            num_examples=3,
+        )
+
+
 def test_an_undefined_score_is_none():
     values = np.random.default_rng(0).normal(size=[20, 3])
     assert probing._score(values, 0 * values) is None

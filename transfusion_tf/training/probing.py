@@ -36,12 +36,21 @@ class StageProbe:
             train: Images that batch norm is re-estimated on.
             validation: Images that are compared on.
             num_examples: Most of either.
+
+        Raises:
+            ValueError: If there are fewer than 4 images to compare on.
         """
         self._program = run_program
         self._train = train
         self._validation = validation
         self._num_examples = num_examples
         self.num_images = min(num_examples, validation.split.num_examples)
+        if self.num_images < 4:
+            raise ValueError(
+                "Stages are compared on at least 4 images. Received: "
+                f"{self.num_images} of split {validation.split.name!r}. Use a "
+                "larger split, or leave out --similarity_every_steps."
+            )
         self._start: dict[str, np.ndarray] = {}
 
     def remember_start(self) -> None:
