@@ -350,10 +350,15 @@ def test_what_is_saved_goes_on_as_if_never_stopped(tmp_path):
     found = second.result()
     np.testing.assert_array_equal(found.covariances, whole.covariances)
     np.testing.assert_array_equal(found.norm_products, whole.norm_products)
-    with pytest.raises(ValueError, match="of another state"):
-        similarity.RepresentationMoments({"a": 12}).load(
-            str(tmp_path / "state.npz")
-        )
+    others = (
+        similarity.RepresentationMoments({"a": 12}),
+        similarity.RepresentationMoments({"other": 12, "b": 9}),
+        similarity.RepresentationMoments(SIZES, num_blocks=2),
+        similarity.RepresentationMoments(SIZES, precision="float32"),
+    )
+    for other in others:
+        with pytest.raises(ValueError, match="of another state"):
+            other.load(str(tmp_path / "state.npz"))
 
 
 def test_images_are_counted_not_rows():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,10 +140,7 @@ class RepresentationMoments:
             ValueError: If they differ.
         """
         for other in others:
-            ours, theirs = (
-                (list(s.layers.items()), s.num_blocks, s.precision)
-                for s in (self, other)
-            )
+            ours, theirs = self._kind(), other._kind()
             if ours != theirs:
                 raise ValueError(
                     "States to merge must hold the same layers, blocks and "
@@ -192,7 +191,8 @@ class RepresentationMoments:
             path: Where to; may lie in an object store.
         """
         content = io.BytesIO()
-        np.savez(content, **self._collected())  # type: ignore[arg-type]
+        arrays = {"kind": np.array(json.dumps(self._kind()))}
+        np.savez(content, **arrays | self._collected())  # type: ignore[arg-type]
         with tf.io.gfile.GFile(path, "wb") as file:
             file.write(content.getvalue())
 
@@ -200,25 +200,29 @@ class RepresentationMoments:
         """Puts what `save` wrote in the place of everything seen.
 
         Args:
-            path: A file of a state with the same layers and blocks.
+            path: A file of a state with the same layers in the same order,
+                as many blocks and the same precision.
 
         Raises:
             ValueError: If the file is of another state.
         """
         with tf.io.gfile.GFile(path, "rb") as file:
             stored = dict(np.load(io.BytesIO(file.read())))
-        ours, theirs = (
-            {name: values.shape for name, values in state.items()}
-            for state in (self._collected(), stored)
-        )
+        ours = self._kind()
+        theirs = json.loads(str(stored.pop("kind", "null")))
         if ours != theirs:
             raise ValueError(
                 "The file is of another state. Received: "
-                f"path={path!r} with shapes {theirs}; this state has {ours}. "
-                "Name a file that a state of the same layers, in as many "
-                "blocks, has saved."
+                f"path={path!r} of layers, blocks and precision {theirs}; "
+                f"this state has {ours}. Name a file that a state of the same "
+                "kind has saved."
             )
         self._set(stored)
+
+    def _kind(self) -> list[Any]:
+        """What states have in common whose sums mean the same."""
+        layers = [list(layer) for layer in self.layers.items()]
+        return [layers, self.num_blocks, self.precision]
 
     def _update_by_blas(
         self, layers: Sequence[tf.Tensor], num_images: float
