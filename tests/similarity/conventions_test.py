@@ -266,7 +266,7 @@ def test_activations_that_do_not_fit_are_refused(convention):
     x, y = layers()
     with pytest.raises(ValueError, match=r"'x'.*shape=\(24,\)"):
         convention(x[0], y)
-    with pytest.raises(ValueError, match="640 and 639"):
+    with pytest.raises(ValueError, match="'x': 640, 'y': 639"):
         convention(x, y[:-1])
     y[3, 3] = np.nan
     with pytest.raises(ValueError, match=r"'y'.*1 of 19200 values NaN"):

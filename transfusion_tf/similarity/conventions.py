@@ -16,6 +16,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from transfusion_tf.similarity import inputs
+
 Array = npt.NDArray[np.float64]
 
 # What google/svcca's `mean` counts, of the sum of the coefficients.
@@ -392,32 +394,15 @@ def _anatome_pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
     """Casts both layers to float64 and checks them."""
-    sides = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    sides = inputs.as_arrays(
+        np.asarray(x, np.float64), np.asarray(y, np.float64)
+    )
     for name, side in zip("xy", sides, strict=True):
-        if side.ndim != 2 or not side.size:
-            raise ValueError(
-                f"Activations of {name!r} have the wrong shape. Received: "
-                f"shape={side.shape}. Give [num_datapoints, num_neurons]; for "
-                "convolutional layers sample positions first "
-                "(similarity.sample_positions)."
-            )
-        if not np.all(np.isfinite(side)):
-            raise ValueError(
-                f"Activations of {name!r} are not finite. Received: "
-                f"{int(np.sum(~np.isfinite(side)))} of {side.size} values NaN "
-                "or infinite. The model has diverged, or its float16 "
-                "activations overflow."
-            )
-        if not np.any(np.ptp(side, axis=0)):
+        if not np.any(side != side[:1]):
             raise ValueError(
                 f"A constant layer has no similarity. Received: {name!r}, "
-                f"whose {side.shape[1]} neurons never vary. google/svcca "
-                "reports 0 here, others NaN or rounding: leave the layer out."
+                f"whose {side.shape[1]} neurons never vary over {len(side)} "
+                "datapoints. google/svcca reports 0 here, others NaN or "
+                "rounding: leave the layer out."
             )
-    if len(sides[0]) != len(sides[1]):
-        raise ValueError(
-            "Layers must be seen on the same datapoints. Received: "
-            f"num_datapoints={len(sides[0])} and {len(sides[1])}. Give the "
-            "activations of the same images in the same order."
-        )
     return sides

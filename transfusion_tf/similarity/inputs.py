@@ -35,6 +35,15 @@ def as_activations(
     return values
 
 
+def as_arrays(
+    x: tf.Tensor, y: tf.Tensor
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Checks two layers, and returns them as arrays; see `as_activations`."""
+    sides = as_activations(x, "x"), as_activations(y, "y")
+    check_equal_rows(sides, ["x", "y"])
+    return sides[0].numpy(), sides[1].numpy()
+
+
 def check_equal_rows(layers: Sequence[tf.Tensor], names: Sequence[str]) -> None:
     """Raises `ValueError` unless all layers have as many datapoints."""
     rows = {

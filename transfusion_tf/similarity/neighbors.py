@@ -12,7 +12,7 @@ import sklearn.neighbors
 import tensorflow as tf
 
 from transfusion_tf.similarity.alignment import AlignmentResult
-from transfusion_tf.similarity.inputs import as_activations, check_equal_rows
+from transfusion_tf.similarity.inputs import as_arrays
 
 NEIGHBOR_DISTANCES: tuple[str, ...] = ("cosine", "euclidean")
 RSA_DISTANCES: tuple[str, ...] = ("correlation", "cosine", "euclidean")
@@ -96,7 +96,7 @@ def mutual_nearest_neighbors(
     Source: Huh et al. 2024, arXiv:2405.07987, appendix A.
     """
     _check_option("distance", distance, NEIGHBOR_DISTANCES)
-    sides = _as_pair(x, y)
+    sides = as_arrays(x, y)
     count = len(sides[0])
     if not 1 <= num_neighbors <= count - 2:
         raise ValueError(
@@ -171,7 +171,7 @@ def rsa(
     """
     _check_option("distance", distance, RSA_DISTANCES)
     _check_option("comparison", comparison, COMPARISONS)
-    sides = _as_pair(x, y)
+    sides = as_arrays(x, y)
     count = len(sides[0])
     if count < 3:
         raise ValueError(
@@ -276,12 +276,6 @@ def _check_option(name: str, value: str, known: tuple[str, ...]) -> None:
             f"Unknown {name}. Received: {name}={value!r}. "
             f"Choose one of {', '.join(known)}."
         )
-
-
-def _as_pair(x: tf.Tensor, y: tf.Tensor) -> list[npt.NDArray[np.float64]]:
-    sides = [as_activations(x, "x"), as_activations(y, "y")]
-    check_equal_rows(sides, ["x", "y"])
-    return [side.numpy() for side in sides]
 
 
 def _problems(
