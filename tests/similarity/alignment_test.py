@@ -198,6 +198,13 @@ def test_procrustes_is_the_best_rotation():
     assert 2 - 2 * found == pytest.approx(distance, abs=1e-10)
 
 
+def test_wide_layers_of_low_rank_gain_nothing_by_rounding():
+    x, y = oracles.exact_sample(400, RHO, S, T)
+    wide = [side @ rotation(300, seed)[:4] for seed, side in enumerate((x, y))]
+    found = similarity.procrustes(*wide).score
+    assert found == pytest.approx(similarity.procrustes(x, y).score, abs=1e-12)
+
+
 def test_shape_distances_obey_the_triangle_inequality():
     layers = [_noise(80, (6, 6), seed)[0] for seed in range(6)]
     for alpha in (0.0, 0.5, 1.0):

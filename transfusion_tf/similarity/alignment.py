@@ -189,9 +189,9 @@ def procrustes_from_moments(
     undefined = _constant_layers("procrustes", moments, first, second)
     if undefined is not None:
         return undefined
-    cross = linalg.singular_values(moments.covariance(first, second))
+    total = linalg.nuclear_norm(moments.covariance(first, second))
     sizes = [moments.total_variance(name) for name in (first, second)]
-    score = float(tf.reduce_sum(cross)) / np.sqrt(sizes[0] * sizes[1])
+    score = float(total) / np.sqrt(sizes[0] * sizes[1])
     return AlignmentResult(
         "procrustes",
         float(min(score, 1.0)),
@@ -232,7 +232,7 @@ def shape_distance_from_moments(
         linalg.product(moments.covariance(first, second), maps[1]),
         transpose_a=True,
     )
-    total = float(tf.reduce_sum(linalg.singular_values(cross)))
+    total = float(linalg.nuclear_norm(cross))
     cosine = total / np.sqrt(sizes[0] * sizes[1])
     return float(np.arccos(np.clip(cosine, 0.0, 1.0)))
 

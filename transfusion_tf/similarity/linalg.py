@@ -183,6 +183,18 @@ def singular_values(matrix: tf.Tensor) -> tf.Tensor:
     return tf.convert_to_tensor(np.sqrt(np.maximum(squares[::-1], 0.0)))
 
 
+def nuclear_norm(matrix: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of the singular values.
+
+    By a decomposition of the matrix itself: of a wide layer of low rank, the
+    roots of `singular_values` that should be 0 would add up.
+    """
+    if uses_blas(matrix):
+        values = np.linalg.svd(matrix.numpy(), compute_uv=False)
+        return tf.convert_to_tensor(values.sum())
+    return tf.reduce_sum(tf.linalg.svd(matrix, compute_uv=False))
+
+
 def svd(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns singular values, left vectors and right vectors as columns."""
     if uses_blas(matrix):
