@@ -233,9 +233,10 @@ class LayerStream:
         for pair, grid in self._common.items():
             members = self._members.setdefault(grid, [])
             members += [layer for layer in pair if layer not in members]
+        chosen = {grid: self._choose(grid, index) for grid in self._members}
         return {
             str(grid): {
-                str(layer): self._take_rows(outputs[layer], grid, index)
+                str(layer): _take_rows(outputs[layer], grid, chosen[grid])
                 for layer in members
             }
             for grid, members in self._members.items()
@@ -257,17 +258,24 @@ class LayerStream:
             values = tf.cast(values, tf.float32)
         return _pool(values, ()) if self._spatial == "average" else values
 
-    def _take_rows(
-        self, values: tf.Tensor, grid: Grid, index: tf.Tensor
-    ) -> tf.Tensor:
+    def _choose(self, grid: Grid, index: tf.Tensor) -> tf.Tensor | None:
+        """Chooses positions of each image, or None where all are taken."""
         size = math.prod(grid)
-        rows = tf.reshape(_pool(values, grid), [-1, size, values.shape[-1]])
-        if self._max_positions is not None and self._max_positions < size:
-            chosen = sampling.positions_of_images(
-                index, size, self._max_positions, seed=self._seed
-            )
-            rows = tf.gather(rows, chosen, axis=1, batch_dims=1)
-        return tf.reshape(rows, [-1, values.shape[-1]])
+        if self._max_positions is None or self._max_positions >= size:
+            return None
+        return sampling.positions_of_images(
+            index, size, self._max_positions, seed=self._seed
+        )
+
+
+def _take_rows(
+    values: tf.Tensor, grid: Grid, chosen: tf.Tensor | None
+) -> tf.Tensor:
+    channels = values.shape[-1]
+    rows = tf.reshape(_pool(values, grid), [-1, math.prod(grid), channels])
+    if chosen is not None:
+        rows = tf.gather(rows, chosen, axis=1, batch_dims=1)
+    return tf.reshape(rows, [-1, channels])
 
 
 def _grid_of(values: tf.Tensor) -> Grid:
@@ -301,10 +309,5 @@ def _pool(values: tf.Tensor, grid: Grid) -> tf.Tensor:
         return tf.reduce_mean(values, axis=list(range(1, 1 + len(sizes))))
     if tuple(sizes) == grid:
         return values
-    split = [
-        part
-        for n, size in zip(grid, sizes, strict=True)
-        for part in (n, size // n)
-    ]
-    blocks = tf.reshape(values, [-1, *split, values.shape[-1]])
-    return tf.reduce_mean(blocks, axis=list(range(2, 2 * len(grid) + 1, 2)))
+    factors = [size // n for n, size in zip(grid, sizes, strict=True)]
+    return tf.nn.avg_pool(values, factors, factors, "VALID")
