@@ -18,7 +18,7 @@ test: $(VENV)/installed-test
 test-beam: .venv-beam/installed
 	.venv-beam/bin/python -m pytest tests/datasets/beam_test.py
 
-# Every scheme on every model and variant, with a step of training.
+# Every scheme on every model and variant; steps of training.
 conformance: $(VENV)/installed-test
 	$(BIN)/python -m pytest --full tests/conformance_test.py
 

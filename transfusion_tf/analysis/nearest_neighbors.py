@@ -42,6 +42,8 @@ def score_neighbors(
 ) -> list[StageNeighbors]:
     """Scores a split by the nearest training images, stage by stage.
 
+    Batch norm uses the moving statistics that were kept with the weights.
+
     Args:
         network: Of a finished run.
         num_neighbors: Training images that vote, at least 1.

@@ -13,7 +13,7 @@ from transfusion_tf.similarity import linalg
 from transfusion_tf.similarity.second_moments import Moments
 
 # A layer that is farther from singular than this is whitened by its Cholesky
-# factor, which takes a tenth of the time and is as exact there.
+# factor, which takes a sixth of the time and is as exact there.
 _SAFE_CONDITION = 1e-6
 
 

@@ -170,7 +170,7 @@ def singular_values(matrix: tf.Tensor) -> tf.Tensor:
 
     Of large matrices by BLAS they are the roots of the eigenvalues of the
     smaller product with itself: exact to 1e-15 of the largest where they are
-    not near 0, and to 1e-8 there, in a third of the time.
+    not near 0, and to 1e-8 there, in half the time.
     """
     if not uses_blas(matrix):
         return tf.linalg.svd(matrix, compute_uv=False)
