@@ -4,9 +4,10 @@ import dataclasses
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 import transfusion_datasets
@@ -49,6 +50,7 @@ def define_flags(
     config_class: type,
     *,
     skip: Sequence[str] = (),
+    only: Sequence[str] | None = None,
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> None:
     """Defines a flag for each field of a configuration.
@@ -57,11 +59,12 @@ def define_flags(
         config_class: A dataclass whose fields carry `help` and, where the
             values are closed, `choices` in their metadata.
         skip: Fields without a flag.
+        only: The fields with a flag. Default: all.
         flag_values: Where the flags are defined.
     """
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
-        if field.name in skip:
+        if field.name in skip or (only and field.name not in only):
             continue
         define = _flag_kind(hints[field.name], field.metadata)
         define(
@@ -92,6 +95,16 @@ def config_from_flags(
                 value = tuple(int(item) for item in value)
             values[field.name] = value
     return config_class(**values)
+
+
+def prepare_runtime(run_config: Mapping[str, Any]) -> tf.distribute.Strategy:
+    """Gets the devices of the flags ready to look at a finished run.
+
+    Args:
+        run_config: The configuration that the run recorded.
+    """
+    devices = {name: flags.FLAGS[name].value for name in training.DEVICE_FIELDS}
+    return training.prepare_runtime(run_config["num_threads"], **devices)
 
 
 def prepare_synthetic_data(config: training.TrainConfig) -> None:

@@ -31,6 +31,7 @@ _DATASET_CONFIG = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Also write the predictions to this .npz."
 )
+cli.define_flags(training.TrainConfig, only=training.DEVICE_FIELDS)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -46,9 +47,12 @@ def main(argv: Sequence[str]) -> None:
         if value is not None
     }
     run = records.RunDirectory(_RUN_DIR.value)
-    training.prepare_runtime(run.config()["config"]["num_threads"])
+    strategy = cli.prepare_runtime(run.config()["config"])
     predictions, scores = training.score_run(
-        _RUN_DIR.value, training.Trainer(), split=_SPLIT.value, **other_data
+        _RUN_DIR.value,
+        training.Trainer(strategy=strategy),
+        split=_SPLIT.value,
+        **other_data,
     )
     print(
         f"{run.path.name}, {_SPLIT.value}: {predictions.num_examples} images "

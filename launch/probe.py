@@ -56,10 +56,9 @@ def main(argv: Sequence[str]) -> None:
     """Prints a row for each variable, stage or point."""
     del argv
     run = records.RunDirectory(_RUN_A.value)
-    training.prepare_runtime(run.config()["config"]["num_threads"])
-    network = analysis.Network(
-        run, training.Trainer(), data_dir=_DATA_DIR.value
-    )
+    strategy = training.prepare_runtime(run.config()["config"]["num_threads"])
+    trainer = training.Trainer(strategy=strategy)
+    network = analysis.Network(run, trainer, data_dir=_DATA_DIR.value)
     rows = [dataclasses.asdict(row) for row in _look(network)]
     for row in [{key: key for key in rows[0]}, *rows]:
         cells = map(_cell, row.values(), rows[0].values())

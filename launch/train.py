@@ -23,14 +23,19 @@ def main(argv: Sequence[str]) -> None:
     """Trains the run of the flags to its end and prints its result."""
     del argv
     config = cli.config_from_flags(training.TrainConfig)
-    training.prepare_runtime(config.num_threads)
+    strategy = training.prepare_runtime(
+        config.num_threads,
+        **{name: getattr(config, name) for name in training.DEVICE_FIELDS},
+    )
     cli.prepare_synthetic_data(config)
     request = training.StopRequest()
     with (
         training.stop_on_signals(request),
         progress_bar.ProgressBar() as progress,
     ):
-        trainer = training.Trainer(progress=progress, stop_request=request)
+        trainer = training.Trainer(
+            progress=progress, stop_request=request, strategy=strategy
+        )
         run_data = trainer.data(config)
         print(run_data.describe())
         steps_per_epoch = run_data.train.train_steps_per_epoch(

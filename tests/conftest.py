@@ -1,4 +1,4 @@
-"""What all tests share: CPU only, quiet TensorFlow, the sample data's place."""
+"""What all tests share: two CPU devices, quiet TensorFlow, the sample data."""
 
 import os
 import pathlib
@@ -8,8 +8,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 pytest_plugins = ["tests.fixtures"]
+
+
+def pytest_configure(config):
+    """Two logical devices, for replicas; before TensorFlow computes."""
+    del config
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
 
 
 def pytest_addoption(parser):

@@ -3,6 +3,8 @@ import json
 import signal
 import subprocess
 
+import pytest
+
 from tests.comparing import assert_same_run
 from tests.launch import running
 from transfusion_tf import records
@@ -55,6 +57,23 @@ def test_an_impossible_flag_is_one_message(tmp_path):
     process = running.run("train", f"--run_dir={tmp_path}", "--batch_size=0")
     assert process.returncode == 1
     assert "Error: `batch_size` must be at least 1." in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("tpu", "There is no such TPU. Received: strategy='tpu', tpu='local'"),
+        ("mirrored", "There is one device to mirror on."),
+        ("multi_worker", "It is not known which machines train together."),
+    ],
+)
+def test_devices_that_are_not_here_are_one_message(tmp_path, strategy, message):
+    process = running.run(
+        "train", f"--run_dir={tmp_path}", f"--strategy={strategy}"
+    )
+    assert process.returncode == 1
+    assert f"Error: {message}" in process.stderr
     assert "Traceback" not in process.stderr
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import keras
@@ -95,8 +96,8 @@ def test_prediction_gives_every_example_its_own_logits(
 
 def test_a_lost_example_is_noticed(program, run_data):
     class LossyReader(data.SplitReader):
-        def evaluation_batches(self, batch_size):
-            return super().evaluation_batches(batch_size).skip(1)
+        def evaluation_batches(self, *arguments):
+            return super().evaluation_batches(*arguments).skip(1)
 
     reader = LossyReader(run_data.test.split, 32)
     with pytest.raises(RuntimeError, match="each example of the test split"):
@@ -171,3 +172,59 @@ def test_findings_are_learnt_with_their_own_loss_and_number_of_outputs(
     np.testing.assert_allclose(
         kernel, before - 0.1 * values.numpy().T @ residual / 8, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_computes_as_single_does_but_coarser(
+    folder_config, run_data, precision
+):
+    batch = next(
+        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
+    )
+    losses, kernels = [], []
+    for name in ("float32", precision):
+        spec = dataclasses.replace(
+            spec_of(folder_config), precision=name, optimizer="adam"
+        )
+        program = training.Program(spec, tf.distribute.get_strategy())
+        initialization.initialize(program.staged, "random", seed=0)
+        program.reset_optimizer()
+        model = program.staged.model
+        assert {v.dtype for v in model.variables} == {"float32"}
+        assert model.output.dtype == "float32"
+        for _ in range(4):
+            program.train_step(batch, 1e-3)
+        losses.append(float(program.loss_sum))
+        kernels.append(model.get_layer("conv1_conv").kernel.numpy())
+        assert program.step == 4
+    assert model.get_layer("conv1_conv").compute_dtype == precision[6:]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05)
+    moved = np.abs(kernels[0] - kernels[1]).mean()
+    assert 0 < moved < 0.004  # Adam moves each weight by up to 0.004.
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_counted(
+    folder_config, run_data
+):
+    spec = dataclasses.replace(
+        spec_of(folder_config), precision="mixed_float16"
+    )
+    program = training.Program(spec, tf.distribute.get_strategy())
+    initialization.initialize(program.staged, "random", seed=0)
+    program.reset_optimizer()
+    program.optimizer.dynamic_scale.assign(2.0**127)
+    before = program.staged.model.get_layer("head").kernel.numpy()
+    batch = next(
+        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
+    )
+    program.train_step(batch, 0.1)
+    np.testing.assert_array_equal(
+        program.staged.model.get_layer("head").kernel, before
+    )
+    assert float(program.optimizer.dynamic_scale) == 2.0**126
+    assert program.step == 1
+    program.reset_optimizer()
+    assert float(program.optimizer.dynamic_scale) == 2.0**15
+    assert program.step == 0

@@ -29,7 +29,7 @@ from transfusion_tf.data.preprocessing import (
     PREPROCESSING_NAMES,
     normalize,
 )
-from transfusion_tf.data.reader import PADDING_ID, SplitReader
+from transfusion_tf.data.reader import PADDING_ID, Part, SplitReader
 from transfusion_tf.data.splits import (
     Split,
     check_patients_disjoint,
@@ -46,6 +46,7 @@ __all__ = [
     "MANIFEST",
     "NUM_DRAWS",
     "PADDING_ID",
+    "Part",
     "POLICY_NAMES",
     "PREPROCESSING_NAMES",
     "SPLIT_NAMES",

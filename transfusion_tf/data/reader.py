@@ -1,5 +1,6 @@
 """Reads a split in batches, for training and for evaluation."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -16,6 +17,22 @@ PADDING_ID = -1
 # The same whether or not images are kept, so that no order depends on it. Data
 # lie in the order of a hash, so a stretch of this length is a random sample.
 _SHUFFLE_BUFFER = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one of several workers reads of every batch: so many in a row.
+
+    Attributes:
+        index: Which worker's part, from 0.
+        count: Number of workers; `batch_size` must be divisible by it.
+    """
+
+    index: int = 0
+    count: int = 1
+
+
+_WHOLE = Part()
 
 
 class SplitReader:
@@ -89,7 +106,13 @@ class SplitReader:
         return self.split.num_examples // batch_size
 
     def train_batches(
-        self, *, seed: int, epoch: int, batch_size: int, skip_steps: int = 0
+        self,
+        *,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        skip_steps: int = 0,
+        part: Part = _WHOLE,
     ) -> tf.data.Dataset:
         """Returns the batches of an epoch: a pure function of the arguments.
 
@@ -99,12 +122,14 @@ class SplitReader:
         Args:
             seed: Seed of the run.
             epoch: Number of the epoch, from 0.
-            batch_size: Examples a batch, over all replicas.
+            batch_size: Examples a batch, over all workers and replicas.
             skip_steps: Batches to leave out at the beginning: those seen
                 before the run was stopped.
+            part: What this worker reads of each batch; the others are not
+                decoded.
 
         Returns:
-            The batches, all of `batch_size`.
+            The batches, all of `batch_size`, or its part of that.
         """
         epoch_seed = _epoch_seed(seed, epoch)
 
@@ -116,26 +141,38 @@ class SplitReader:
             )
             return example | {"draws": draws}
 
+        num_batches = self.split.num_examples // batch_size - skip_steps
         examples = self._examples.shuffle(
             min(self.split.num_examples, _SHUFFLE_BUFFER),
             seed=epoch_seed,
             reshuffle_each_iteration=False,
         ).skip(skip_steps * batch_size)
+        examples = _part_of(examples, batch_size, part, num_batches)
         return (
             _mapped(examples, drawn_for)
-            .batch(batch_size, drop_remainder=True)
+            .batch(batch_size // part.count, drop_remainder=True)
             .prefetch(2)
         )
 
-    def evaluation_batches(self, batch_size: int) -> tf.data.Dataset:
+    def evaluation_batches(
+        self, batch_size: int, part: Part = _WHOLE
+    ) -> tf.data.Dataset:
         """Returns every example once, in order, in batches of one shape.
 
         The last batch is filled with black images of id `PADDING_ID`.
+
+        Args:
+            batch_size: Examples a batch, over all workers and replicas.
+            part: What this worker reads of each batch.
         """
-        examples = self._examples
+        num_batches = -(-self.split.num_examples // batch_size)
+        examples = _part_of(self._examples, batch_size, part, num_batches)
         if not self._is_cached:
             examples = _mapped(examples, self._example)
-        num_missing = -self.split.num_examples % batch_size
+        each = batch_size // part.count
+        num_last = self.split.num_examples % batch_size
+        num_own = np.clip(num_last - part.index * each, 0, each)
+        num_missing = each - num_own if num_last else 0
         size = self.image_size
         padding = tf.data.Dataset.from_tensors(
             {
@@ -149,7 +186,7 @@ class SplitReader:
         ).repeat(num_missing)
         return (
             examples.concatenate(padding)
-            .batch(batch_size, drop_remainder=True)
+            .batch(each, drop_remainder=True)
             .prefetch(2)
         )
 
@@ -190,6 +227,26 @@ class SplitReader:
             "example_id": example_id,
             **{name: values[row] for name, values in self._columns.items()},
         }
+
+
+def _part_of(
+    examples: tf.data.Dataset, batch_size: int, part: Part, num_batches: int
+) -> tf.data.Dataset:
+    """Leaves out what other workers read, and what fills no whole batch."""
+    if part.count == 1:
+        return examples
+    each = batch_size // part.count
+
+    def is_own(place: tf.Tensor, _: Any) -> tf.Tensor:
+        # Read to the end, not to the last that is wanted: a cache that is
+        # not read to its end is thrown away.
+        is_wanted = place < num_batches * batch_size
+        return is_wanted & (place % batch_size // each == part.index)
+
+    numbered = examples.enumerate().filter(
+        tf.autograph.experimental.do_not_convert(is_own)
+    )
+    return _mapped(numbered, lambda _, example: example)
 
 
 def _mapped(

@@ -168,13 +168,14 @@ def finish(
 ) -> StagedModel:
     """Puts the head on a backbone and checks that each layer has one owner.
 
-    Pooling and head compute in float32 under every dtype policy, so that
-    logits are float32.
+    Pooling and head compute in float32 under every dtype policy of half
+    precision, so that logits are float32.
     """
+    dtype = keras.config.dtype_policy().variable_dtype
     pool = keras.layers.GlobalAveragePooling2D(
-        name="global_average_pooling", dtype="float32"
+        name="global_average_pooling", dtype=dtype
     )
-    dense = keras.layers.Dense(num_outputs, name="head", dtype="float32")
+    dense = keras.layers.Dense(num_outputs, name="head", dtype=dtype)
     outputs = dense(pool(backbone.output))
     model = keras.Model(backbone.input, outputs, name=architecture)
     head = (pool.name, dense.name)

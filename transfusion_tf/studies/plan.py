@@ -141,8 +141,8 @@ def _time_step(
     program: training.Program,
 ) -> float:
     """Returns seconds a step, the first, which traces, left out."""
-    batches = run_data.train.train_batches(
-        seed=0, epoch=0, batch_size=config.batch_size
+    batches = program.train_batches(
+        run_data.train, seed=0, epoch=0, skip_steps=0
     )
     batch = next(iter(batches))
     program.train_step(batch, 0.0)

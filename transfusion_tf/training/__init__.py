@@ -1,6 +1,7 @@
 """Config, strategy, the one loop, the one predict loop, and checkpoints."""
 
 from transfusion_tf.training.config import (
+    DEVICE_FIELDS,
     LOCATION_FIELDS,
     TrainConfig,
 )
@@ -18,11 +19,11 @@ from transfusion_tf.training.program import (
     BatchChange,
     Program,
     ProgramSpec,
-    make_strategy,
 )
 from transfusion_tf.training.recalibration import recalibrate_batch_norm
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
+from transfusion_tf.training.strategies import make_strategy
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
 from transfusion_tf.training.trainer import (
     Progress,
@@ -33,6 +34,7 @@ from transfusion_tf.training.trainer import (
 
 __all__ = [
     "BatchChange",
+    "DEVICE_FIELDS",
     "LOCATION_FIELDS",
     "Interrupted",
     "Program",

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from transfusion_tf import data, initialization, models
+from transfusion_tf.training import strategies
 
 OPTIMIZER_NAMES = ("adam", "sgd")
 SCHEDULE_NAMES = ("constant", "warmup_step")
 FROZEN_BATCH_NORM_NAMES = ("moving", "batch")
 VIEW_NAMES = ("all", "frontal", "lateral")
-STRATEGY_NAMES = ("default", "mirrored")
+BATCH_STATISTICS_NAMES = ("synchronized", "per_replica")
+PRECISION_NAMES = ("float32", "mixed_bfloat16", "mixed_float16", "float64")
 
-# Where data lie and how they are buffered changes no number: not recorded,
-# so that a published record holds no path and a run may move.
-LOCATION_FIELDS = ("data_dir", "cache_gigabytes")
+# Where data and devices lie and how data are buffered changes no number: not
+# recorded, so that a published record holds no path and a run may move.
+LOCATION_FIELDS = ("data_dir", "cache_gigabytes", "tpu")
+# What computes; a finished run may be looked at on other devices.
+DEVICE_FIELDS = ("strategy", "tpu", "num_cpu_devices")
 
 
 def _field(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -209,8 +213,30 @@ Use --batch_size=1 or more.
     )
     strategy: str = _field(
         "default",
-        "default (one device) or mirrored (all devices of this machine).",
-        choices=STRATEGY_NAMES,
+        "default (one device), mirrored (all devices of this machine), "
+        "multi_worker (machines that TF_CONFIG or Slurm names) or tpu.",
+        choices=strategies.NAMES,
+    )
+    tpu: str = _field(
+        "local", "Name or address of the TPU; local on its own machine."
+    )
+    num_cpu_devices: int = _field(
+        1,
+        "Logical devices to split the CPU into, for mirrored without GPUs.",
+        minimum=1,
+    )
+    batch_statistics: str = _field(
+        "synchronized",
+        "Batch norm's statistics in training: of the whole batch, as on one "
+        "device (synchronized), or of each replica's share (per_replica).",
+        choices=BATCH_STATISTICS_NAMES,
+    )
+    precision: str = _field(
+        "float32",
+        "What layers compute in: float32, mixed_bfloat16 or mixed_float16 "
+        "(head and loss in float32; the latter scales the loss), or float64 "
+        "for checks.",
+        choices=PRECISION_NAMES,
     )
     jit_compile: bool = _field(
         False, "Compile the training step with XLA (slower on CPU)."
@@ -237,9 +263,15 @@ Use --batch_size=1 or more.
         self._check_findings_options()
         if self.jit_compile and self.strategy != "default":
             raise ValueError(
-                "XLA does not work with more than one replica. Received: "
-                f"jit_compile=True, strategy={self.strategy!r}. Leave out "
-                "one of --jit_compile and --strategy."
+                "XLA is asked for on one device only; on a TPU it is always "
+                f"used. Received: jit_compile=True, strategy={self.strategy!r}"
+                ". Leave out one of --jit_compile and --strategy."
+            )
+        if self.precision == "mixed_float16" and self.strategy == "tpu":
+            raise ValueError(
+                "A TPU computes in bfloat16, not in float16. Received: "
+                "precision='mixed_float16', strategy='tpu'. Use "
+                "--precision=mixed_bfloat16."
             )
 
     def _check_findings_options(self) -> None:

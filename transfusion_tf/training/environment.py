@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from transfusion_tf.training import strategies
+
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -21,17 +23,30 @@ _PACKAGES = (
 )
 
 
-def prepare_runtime(num_threads: int) -> None:
-    """Makes operations deterministic and sets the number of threads.
+def prepare_runtime(
+    num_threads: int,
+    *,
+    strategy: str = "default",
+    tpu: str = "local",
+    num_cpu_devices: int = 1,
+) -> tf.distribute.Strategy:
+    """Makes operations deterministic and gets the devices ready.
 
     Call it before anything else is asked of TensorFlow.
 
     Args:
         num_threads: Threads of an operation; 0 for all cores.
+        strategy: See `make_strategy`.
+        tpu: See `make_strategy`.
+        num_cpu_devices: Logical devices to split the CPU into.
+
+    Returns:
+        The strategy.
 
     Raises:
         RuntimeError: If Keras runs on another backend than TensorFlow, or
-            TensorFlow has started with another number of threads.
+            TensorFlow has started with other threads or devices.
+        ValueError: See `make_strategy`.
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
@@ -43,6 +58,12 @@ def prepare_runtime(num_threads: int) -> None:
     threading = tf.config.threading
     if threading.get_intra_op_parallelism_threads() != num_threads:
         threading.set_intra_op_parallelism_threads(num_threads)
+    if num_cpu_devices > 1:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * num_cpu_devices,
+        )
+    return strategies.make_strategy(strategy, tpu)
 
 
 def describe_environment() -> dict[str, Any]:

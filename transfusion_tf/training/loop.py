@@ -101,11 +101,7 @@ class Loop:
                 num_examples=config.probe_examples,
             )
         self.manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                model=run_program.staged.model,
-                optimizer=run_program.optimizer,
-                loss_sum=run_program.loss_sum,
-            ),
+            run_program.checkpoint(),
             str(run.resume_path),
             max_to_keep=2,
             checkpoint_name="step",
@@ -157,16 +153,14 @@ class Loop:
         step = self.program.step
         while step < self.num_steps and not self._should_stop_early():
             epoch, skip = divmod(step, self.steps_per_epoch)
-            batches = self.data.train.train_batches(
+            batches = self.program.train_batches(
+                self.data.train,
                 seed=self.config.seed,
                 epoch=epoch,
-                batch_size=self.config.batch_size,
                 skip_steps=skip,
             )
             started = time.monotonic()
-            for batch in self.data.train.watched(
-                self.program.distribute(batches)
-            ):
+            for batch in self.data.train.watched(batches):
                 self.program.train_step(batch, self._learning_rate(step))
                 step += 1
                 self.report(1, self.run.path.name)

@@ -5,8 +5,10 @@ study that share an architecture share a program: `initialization.initialize`
 and `Program.reset_optimizer` bring all of its state back to a run's start.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -17,7 +19,8 @@ from transfusion_tf.similarity import capturing
 from transfusion_tf.training import freezing
 
 _SGD_MOMENTUM = 0.9
-BatchChange = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+Batch = dict[str, tf.Tensor]
+BatchChange = Callable[[Batch], Batch]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ProgramSpec:
     jit_compile: bool
     trainable: str = freezing.ALL
     frozen_batch_norm: str = "moving"
+    batch_statistics: str = "synchronized"
+    precision: str = "float32"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -66,14 +71,14 @@ class Program:
         _check_divisible(spec.batch_size, strategy.num_replicas_in_sync)
         self.spec = spec
         self.strategy = strategy
-        with strategy.scope():
+        with strategy.scope(), _dtype_policy(spec.precision):
             self.staged = models.build(
                 spec.model,
                 num_outputs=spec.num_outputs,
                 image_shape=spec.image_shape,
                 batch_norm_momentum=spec.batch_norm_momentum,
             )
-            self.optimizer = _make_optimizer(spec.optimizer)
+            self.optimizer = _make_optimizer(spec.optimizer, spec.precision)
             self._learns = freezing.freeze(
                 self.staged,
                 freezing.frozen_stages(
@@ -82,49 +87,75 @@ class Program:
                 batch_norm=spec.frozen_batch_norm,
             )
             self.optimizer.build(self._learns)
-            self.loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        if spec.batch_statistics == "synchronized":
+            self._synchronize_batch_norm()
+        # Outside of the scope: the host's, float64 also beside a TPU.
+        self.loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self._steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.preprocessing = spec.preprocessing or self.staged.preprocessing
         # No Python statement in them depends on a tensor's value.
         self._train = tf.function(self._train_everywhere, autograph=False)
-        self._predict = tf.function(self._predict_everywhere, autograph=False)
-        self._average_stages = tf.function(
-            self._average_stages_once, autograph=False
-        )
+        self._predict = self.over_images(self._predict_batch)
+        self._average = self.over_images(self._average_stages)
         self._replica_step = tf.function(
             self._train_replica, autograph=False, jit_compile=spec.jit_compile
         )
 
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """Returns what saves and restores all state of training."""
+        return tf.train.Checkpoint(
+            model=self.staged.model,
+            optimizer=self.optimizer,
+            loss_sum=self.loss_sum,
+            steps_done=self._steps_done,
+        )
+
     def reset_optimizer(self) -> None:
-        """Sets the optimizer's state and the loss sum to those of step 0."""
+        """Sets optimizer, loss sum and step to those of step 0."""
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(tf.zeros_like(variable))
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            self.optimizer.dynamic_scale.assign(self.optimizer.initial_scale)
         self.loss_sum.assign(0.0)
+        self._steps_done.assign(0)
 
     @property
     def step(self) -> int:
         """Number of steps done."""
-        return int(self.optimizer.iterations.numpy())
+        return int(self._steps_done.numpy())
 
-    def distribute(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Deals batches out to the replicas."""
-        if self.strategy.num_replicas_in_sync == 1:
-            return batches
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = (
-            tf.data.experimental.AutoShardPolicy.DATA
-        )
-        return self.strategy.experimental_distribute_dataset(
-            batches.with_options(options)
+    def train_batches(
+        self,
+        reader: data.SplitReader,
+        *,
+        seed: int,
+        epoch: int,
+        skip_steps: int,
+    ) -> tf.data.Dataset:
+        """Returns the batches of an epoch, dealt out to the replicas.
+
+        Args:
+            reader: The split.
+            seed: See `data.SplitReader.train_batches`.
+            epoch: See there.
+            skip_steps: See there.
+        """
+        return self._dealt(
+            lambda part: reader.train_batches(
+                seed=seed,
+                epoch=epoch,
+                batch_size=self.spec.batch_size,
+                skip_steps=skip_steps,
+                part=part,
+            )
         )
 
-    def train_step(
-        self, batch: dict[str, tf.Tensor], learning_rate: float
-    ) -> None:
+    def train_step(self, batch: Batch, learning_rate: float) -> None:
         """Does one step; its loss is added to `loss_sum`.
 
         Args:
-            batch: As `data.SplitReader.train_batches` gives it.
+            batch: As `train_batches` gives it.
             learning_rate: Learning rate of this step.
         """
         self.optimizer.learning_rate.assign(learning_rate)
@@ -146,33 +177,24 @@ class Program:
         Raises:
             RuntimeError: If an example was lost or came twice.
         """
-        batches = reader.evaluation_batches(self.spec.batch_size)
-        if change is not None:
-            batches = batches.map(change)
-        ids, logits = [], []
-        for batch in reader.watched(self.distribute(batches)):
-            received_ids, received_logits = self._predict(batch)
-            ids += self._local(received_ids)
-            logits += self._local(received_logits)
-        all_ids, all_logits = np.concatenate(ids), np.concatenate(logits)
-        order = np.argsort(all_ids, kind="stable")
-        order = order[all_ids[order] != data.PADDING_ID]
-        if not np.array_equal(all_ids[order], reader.split.example_ids):
+        found = self._predict(reader, change=change)
+        ids, logits = found["example_id"], found["logits"]
+        if not np.array_equal(ids, reader.split.example_ids):
             raise RuntimeError(
                 "Prediction did not give each example of the "
                 f"{reader.split.name} split once. Received: "
-                f"{len(order)} predictions for {reader.split.num_examples} "
+                f"{len(ids)} predictions for {reader.split.num_examples} "
                 "examples. Prepare the data anew; if that does not help, "
                 "this is a defect of transfusion_tf: please report it."
             )
-        return all_ids[order], all_logits[order]
+        return ids, logits
 
     def stage_means(
         self, reader: data.SplitReader, num_images: int
     ) -> dict[str, np.ndarray]:
         """Averages what ends each stage over its positions.
 
-        In inference mode, and on one device whatever the strategy.
+        In inference mode.
 
         Args:
             reader: The split.
@@ -181,32 +203,97 @@ class Program:
         Returns:
             By stage float32 `[num_images, channels]`.
         """
-        batch_size = self.spec.batch_size
-        batches = reader.evaluation_batches(batch_size)
-        needed = batches.take(-(-num_images // batch_size))
-        means = [
-            self._average_stages(batch["image"])
-            for batch in reader.watched(needed)
-        ]
-        return {
-            stage.name: np.concatenate([m[stage.name] for m in means])[
-                :num_images
+        return self._average(reader, num_images)
+
+    def over_images(
+        self, of_batch: Callable[[Batch], Batch]
+    ) -> Callable[..., dict[str, np.ndarray]]:
+        """Compiles what is to be computed of images, on all replicas.
+
+        Args:
+            of_batch: Takes an evaluation batch (see `data.SplitReader`),
+                returns tensors by name, each with a row an image.
+
+        Returns:
+            A function of a reader, optionally a number of images, and
+            optionally a `change` of each batch before; it returns by name a
+            row for each of the split's first images, in its order.
+        """
+
+        @functools.partial(tf.function, autograph=False)
+        def everywhere(batch: Batch) -> Batch:
+            found = self.strategy.run(of_batch, args=(batch,))
+            if self.strategy.num_replicas_in_sync == 1:
+                return found
+            return {
+                name: self.strategy.gather(values, axis=0)
+                for name, values in found.items()
+            }
+
+        def of_reader(
+            reader: data.SplitReader,
+            num_images: int | None = None,
+            change: BatchChange | None = None,
+        ) -> dict[str, np.ndarray]:
+            if num_images is None:
+                num_images = reader.split.num_examples
+            num_batches = -(-num_images // self.spec.batch_size)
+
+            def batches(part: data.Part) -> tf.data.Dataset:
+                of_part = reader.evaluation_batches(self.spec.batch_size, part)
+                of_part = of_part.take(num_batches)
+                return of_part if change is None else of_part.map(change)
+
+            parts = [
+                {name: values.numpy() for name, values in found.items()}
+                for found in map(
+                    everywhere, reader.watched(self._dealt(batches))
+                )
             ]
-            for stage in self.staged.stages
-        }
+            return {
+                name: np.concatenate([part[name] for part in parts])[
+                    :num_images
+                ]
+                for name in parts[0]
+            }
 
-    def _local(self, values: tf.Tensor) -> list[np.ndarray]:
-        local = self.strategy.experimental_local_results(values)
-        return [value.numpy() for value in local]
+        return of_reader
 
-    def _train_everywhere(self, batch: dict[str, tf.Tensor]) -> None:
+    def _dealt(
+        self, batches_of: Callable[[data.Part], tf.data.Dataset]
+    ) -> tf.data.Dataset:
+        """Deals batches out: to each replica so many images in a row."""
+        num_replicas = self.strategy.num_replicas_in_sync
+        if num_replicas == 1:
+            return batches_of(data.Part())
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            part = data.Part(
+                context.input_pipeline_id, context.num_input_pipelines
+            )
+            return batches_of(part).rebatch(
+                self.spec.batch_size // num_replicas, drop_remainder=True
+            )
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
+
+    def _synchronize_batch_norm(self) -> None:
+        """Lets batch norms see the whole batch: Keras' models cannot ask."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return
+        for layer in self.staged.model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+
+    def _train_everywhere(self, batch: Batch) -> None:
         losses = self.strategy.run(self._replica_step, args=(batch,))
         loss = self.strategy.reduce(
             tf.distribute.ReduceOp.SUM, losses, axis=None
         )
         self.loss_sum.assign_add(tf.cast(loss, tf.float64))
+        self._steps_done.assign_add(1)
 
-    def _train_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def _train_replica(self, batch: Batch) -> tf.Tensor:
         images = data.augment(
             batch["image"], batch["draws"], self.spec.augmentation
         )
@@ -218,23 +305,18 @@ class Program:
             # Replicas' gradients are summed: each contributes its share of
             # the mean over the whole batch.
             loss = tf.reduce_sum(losses) / self.spec.batch_size
-        gradients = tape.gradient(loss, self._learns)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self._learns)
         self.optimizer.apply(gradients, self._learns)
         return loss
 
-    def _predict_everywhere(
-        self, batch: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.strategy.run(self._predict_replica, args=(batch,))
-
-    def _predict_replica(
-        self, batch: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _predict_batch(self, batch: Batch) -> Batch:
         images = data.normalize(batch["image"], self.preprocessing)
-        return batch["example_id"], self.staged.model(images, training=False)
+        logits = self.staged.model(images, training=False)
+        return {"example_id": batch["example_id"], "logits": logits}
 
-    def _average_stages_once(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = data.normalize(images, self.preprocessing)
+    def _average_stages(self, batch: Batch) -> Batch:
+        images = data.normalize(batch["image"], self.preprocessing)
         model = self.staged.model
         ends = {
             stage.name: model.get_layer(stage.output)
@@ -246,14 +328,14 @@ class Program:
         }
 
 
-def _softmax_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+def _softmax_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     """Cross entropy of one class of several, `[batch]`."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=batch["label"], logits=logits
     )
 
 
-def _sigmoid_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+def _sigmoid_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     """Mean cross entropy of the findings, masked ones as zero, `[batch]`.
 
     The mean is over all findings: dividing by those that are not masked would
@@ -265,9 +347,7 @@ def _sigmoid_loss(batch: dict[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(losses * batch["weight"], axis=-1)
 
 
-def _multiclass_loss(
-    batch: dict[str, tf.Tensor], logits: tf.Tensor
-) -> tf.Tensor:
+def _multiclass_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     """Mean cross entropy of negative, positive, uncertain, `[batch]`."""
     target = batch["target"]
     shape = [-1, target.shape[1], logits.shape[1] // target.shape[1]]
@@ -284,32 +364,25 @@ _LOSSES = {
 }
 
 
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """Returns the distribution strategy of this name.
-
-    Args:
-        name: "default" (one device) or "mirrored" (all GPUs of this machine,
-            or all its logical CPU devices where there is no GPU).
-
-    Raises:
-        ValueError: If there is no such strategy.
-    """
-    match name:
-        case "default":
-            return tf.distribute.get_strategy()
-        case "mirrored":
-            return tf.distribute.MirroredStrategy()
-    raise ValueError(
-        f"There is no such strategy. Received: strategy={name!r}. Use "
-        "default or mirrored."
-    )
-
-
-def _make_optimizer(name: str) -> keras.optimizers.Optimizer:
+def _make_optimizer(name: str, precision: str) -> keras.optimizers.Optimizer:
     # The learning rate is assigned before each step.
+    optimizer = keras.optimizers.SGD(learning_rate=0.0, momentum=_SGD_MOMENTUM)
     if name == "adam":
-        return keras.optimizers.Adam(learning_rate=0.0)
-    return keras.optimizers.SGD(learning_rate=0.0, momentum=_SGD_MOMENTUM)
+        optimizer = keras.optimizers.Adam(learning_rate=0.0)
+    if precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+@contextlib.contextmanager
+def _dtype_policy(precision: str) -> Iterator[None]:
+    """Builds under a dtype policy, and leaves the caller's as it was."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _check_divisible(batch_size: int, num_replicas: int) -> None:

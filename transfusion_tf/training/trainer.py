@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any, Protocol
 
+import tensorflow as tf
 from etils import epath
 
 from transfusion_tf import initialization, models, records
@@ -14,6 +15,7 @@ from transfusion_tf.training import (
     interruption,
     loop,
     program,
+    strategies,
     task_data,
 )
 
@@ -41,13 +43,17 @@ class Trainer:
         *,
         progress: Progress | None = None,
         stop_request: interruption.StopRequest | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ):
         """Starts with nothing compiled and nothing read.
 
         Args:
             progress: Told of every step.
             stop_request: Looked at after every step.
+            strategy: What computes, whatever a configuration names. Default:
+                what that does.
         """
+        self._strategy = strategy
         self._progress = progress
         self._stop_request = stop_request or interruption.StopRequest()
         self._program: program.Program | None = None
@@ -103,12 +109,21 @@ class Trainer:
             jit_compile=config.jit_compile,
             trainable=config.trainable,
             frozen_batch_norm=config.frozen_batch_norm,
+            batch_statistics=config.batch_statistics,
+            precision=config.precision,
         )
         if self._program is None or self._program.spec != spec:
             self._program = None  # Frees the memory of the last one first.
-            strategy = program.make_strategy(config.strategy)
+            strategy = self._strategy_of(config)
             self._program = program.Program(spec, strategy)
         return self._program
+
+    def _strategy_of(
+        self, config: config_lib.TrainConfig
+    ) -> tf.distribute.Strategy:
+        return self._strategy or strategies.make_strategy(
+            config.strategy, config.tpu
+        )
 
     def data(self, config: config_lib.TrainConfig) -> task_data.TaskData:
         """Returns the readers of a configuration's data, made if needed."""
