@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.comparing import assert_same_run
-from transfusion_tf import records, training
+from transfusion_tf import initialization, models, records, training
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +111,6 @@ def test_a_task_that_colour_gives_away_is_learnt(finished):
 
 
 def test_the_weights_of_step_0_are_those_of_the_scheme(finished, trainer):
-    from transfusion_tf import initialization, models
-
     staged = models.build("cbr_tiny", num_outputs=2, image_shape=(32, 32, 3))
     staged.model.load_weights(finished / "checkpoints/weights_0.weights.h5")
     saved = {k: v.numpy() for k, v in staged.variables().items()}
@@ -141,6 +140,129 @@ def test_checkpoints_of_an_unknown_configuration_are_not_resumed(
         trainer.train(folder_config, path)
 
 
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def remove(path):
+    path.unlink()
+
+
+def damage_checkpoint(run_dir, step, ending, damage):
+    (path,) = (run_dir / "checkpoints/resume").glob(f"step-{step}.{ending}")
+    damage(path)
+    return path.name
+
+
+@pytest.mark.parametrize(
+    ("ending", "damage"),
+    [
+        ("data-*", truncate),
+        ("data-*", flip_a_bit),
+        ("data-*", remove),
+        ("index", flip_a_bit),
+        ("index", empty),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+    trainer, folder_config, finished, tmp_path, ending, damage
+):
+    path = tmp_path / "run"
+    stopping, _ = trainer_that_stops(trainer, 7)
+    with pytest.raises(training.Interrupted):
+        stopping.train(folder_config, path)
+    name = damage_checkpoint(path, 7, ending, damage)
+    told = f"goes on from step 6: 1 steps are lost.*Received: {name} is"
+    # Stopped once more: what was told is still in the result.
+    stopping, progress = trainer_that_stops(trainer, 6 + 2)
+    with pytest.warns(UserWarning, match=told):
+        with pytest.raises(training.Interrupted, match="after step 8 of"):
+            stopping.train(folder_config, path)
+    result = trainer.train(folder_config, path)
+    (entry,) = result["damaged_checkpoints"]
+    assert (entry["step"], entry["resumed_from"]) == (7, 6)
+    assert entry["damage"].startswith(name)
+    assert_same_run(path, finished)
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_not_taken(
+    trainer, folder_config, finished, tmp_path
+):
+    path = tmp_path / "run"
+    stopping, _ = trainer_that_stops(trainer, 7)
+    with pytest.raises(training.Interrupted):
+        stopping.train(folder_config, path)
+    damage_checkpoint(path, 7, "sha256", remove)
+    damage_checkpoint(path, 7, "index", truncate)
+    (path / "checkpoints/resume/step-8_temp").mkdir()
+    result = trainer.train(folder_config, path)
+    assert "damaged_checkpoints" not in result  # As after any kill.
+    assert_same_run(path, finished)
+
+
+def test_if_every_checkpoint_is_damaged_nothing_begins_anew(
+    trainer, folder_config, tmp_path
+):
+    path = tmp_path / "run"
+    stopping, _ = trainer_that_stops(trainer, 7)
+    with pytest.raises(training.Interrupted):
+        stopping.train(folder_config, path)
+    for step in (6, 7):
+        damage_checkpoint(path, step, "data-*", flip_a_bit)
+    before = sorted(path.rglob("*"))
+    expected = "step-7.data.*; step-6.data.*All 7 steps are lost: delete the"
+    with pytest.raises(ValueError, match=expected):
+        trainer.train(folder_config, path)
+    assert [p for p in before if not p.exists()] == []
+
+
+def test_if_the_checkpoints_are_gone_nothing_begins_anew(
+    trainer, folder_config, tmp_path
+):
+    path = tmp_path / "run"
+    stopping, _ = trainer_that_stops(trainer, 7)
+    with pytest.raises(training.Interrupted):
+        stopping.train(folder_config, path)
+    shutil.rmtree(path / "checkpoints/resume")
+    with pytest.raises(ValueError, match="up to step 6.*All 6 steps are lost"):
+        trainer.train(folder_config, path)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty])
+def test_damaged_weights_are_named(trainer, finished, tmp_path, damage):
+    path = tmp_path / "run"
+    shutil.copytree(finished, path)
+    (weights,) = path.glob("checkpoints/weights_1*.h5")
+    damage(weights)
+    with pytest.raises(ValueError, match=f"{weights.name}' is damaged"):
+        training.score_run(path, trainer, split="test")
+    with pytest.raises(ValueError, match=f"{weights.name}' is damaged"):
+        initialization.load_donor(str(path), "cbr_tiny")
+
+
+def test_truncated_weights_of_a_run_without_checksums_are_named(
+    trainer, finished, tmp_path
+):
+    path = tmp_path / "run"
+    shutil.copytree(finished, path)
+    (weights,) = path.glob("checkpoints/weights_1*.h5")
+    records.checksums_path(weights).unlink()
+    training.score_run(path, trainer, split="test")
+    truncate(weights)
+    with pytest.raises(ValueError, match=f"{weights.name}' is damaged, or no"):
+        training.score_run(path, trainer, split="test")
+
+
 def test_early_stopping_takes_the_best_weights(
     trainer, folder_config, tmp_path
 ):
@@ -167,7 +289,7 @@ def test_asked_for_weights_are_kept(trainer, folder_config, tmp_path):
         folder_config, num_steps=4, keep_checkpoint_steps=(1, 3)
     )
     trainer.train(config, tmp_path / "run")
-    kept = (tmp_path / "run" / "checkpoints").glob("weights_*")
+    kept = (tmp_path / "run" / "checkpoints").glob("weights_*.h5")
     steps = sorted(int(p.name.split("_")[1].split(".")[0]) for p in kept)
     assert steps == [0, 1, 3, 4]
 

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from etils import epath
+
 from transfusion_tf import records, similarity, training
 from transfusion_tf.analysis import activations
 
@@ -56,7 +58,7 @@ class Checkpoint:
     step: int
 
     @property
-    def path(self) -> str:
+    def path(self) -> epath.Path:
         """The weights' file.
 
         Raises:
@@ -64,14 +66,14 @@ class Checkpoint:
         """
         path = self.run.weights_path(self.step)
         if not path.exists():
-            kept = sorted(p.name for p in path.parent.glob("weights_*"))
+            kept = sorted(p.name for p in path.parent.glob("weights_*.h5"))
             raise FileNotFoundError(
                 f"The run {self.run.path.name} keeps no weights of this step. "
                 f"Received: step={self.step}; it keeps "
                 f"{', '.join(kept) or 'none'}. Name one of those steps, or "
                 f"train with --keep_checkpoint_steps={self.step}."
             )
-        return str(path)
+        return path
 
 
 def compare(
@@ -106,7 +108,7 @@ def compare(
         null level, and what they were computed from.
 
     Raises:
-        ValueError: If a stage is unknown.
+        ValueError: If a stage is unknown or weights are damaged.
         FileNotFoundError: If a run did not keep the weights.
 
     Source: section 3 and the appendix on CCA of convolutional layers;
@@ -120,7 +122,7 @@ def compare(
     ]
     sides = []
     for checkpoint in (first, second):
-        capture.staged.model.load_weights(checkpoint.path)
+        training.load_weights(capture.staged.model, checkpoint.path)
         if checkpoint.step == 0:
             training.recalibrate_batch_norm(
                 capture.staged,

@@ -62,7 +62,7 @@ class Network:
 
         Raises:
             FileNotFoundError: If the run did not keep them.
-            ValueError: If the run is of another model.
+            ValueError: If the run is of another model, or they are damaged.
         """
         ours, theirs = (
             run.config()["config"]["model"]
@@ -74,7 +74,7 @@ class Network:
                 f"model={ours!r} and, of run {checkpoint.run.path.name}, "
                 f"{theirs!r}. Name two runs of one model."
             )
-        self.program.staged.model.load_weights(checkpoint.path)
+        training.load_weights(self.program.staged.model, checkpoint.path)
         variables = self.program.staged.variables()
         return {key: variable.numpy() for key, variable in variables.items()}
 

@@ -94,6 +94,7 @@ def _load_run(path: epath.Path, model_name: str) -> donors.Donor:
             f"Received: no {os.fspath(weights)!r}. Run it again and keep its "
             "last checkpoint."
         )
+    records.check_undamaged(weights)
     task = config.get("task", "unknown task")
     name = f"run {path.name} ({task}, step {step})"
     return _load_file(weights, name, model_name)

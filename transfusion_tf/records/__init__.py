@@ -4,6 +4,12 @@ Every file that another stage reads is written under another name first and
 then renamed, so that a file under its final name is complete.
 """
 
+from transfusion_tf.records.checksums import (
+    check_undamaged,
+    checksums_path,
+    find_damage,
+    write_checksums,
+)
 from transfusion_tf.records.files import (
     read_json,
     read_jsonl,
@@ -24,12 +30,16 @@ from transfusion_tf.records.run_directory import (
 __all__ = [
     "SCHEMA_VERSION",
     "RunDirectory",
+    "check_undamaged",
     "check_writable",
+    "checksums_path",
+    "find_damage",
     "read_json",
     "read_jsonl",
     "read_npz",
     "replaced_whole",
     "write_bytes",
+    "write_checksums",
     "write_json",
     "write_jsonl",
     "write_npz",

@@ -24,6 +24,7 @@ class RunDirectory:
     | `metrics.jsonl` | one object per logged step |
     | `predictions_<split>.npz` | example id, patient, label, score |
     | `checkpoints/weights_<step>.weights.h5` | step 0, those asked for, last |
+    | `checkpoints/weights_<step>.weights.h5.sha256` | its checksum |
     | `checkpoints/resume/` | what an interrupted run goes on from |
     | `result.json` | the end; its presence marks the run as finished |
 

@@ -1,5 +1,6 @@
 """Config, strategy, the one loop, the one predict loop, and checkpoints."""
 
+from transfusion_tf.training.checkpoints import load_weights
 from transfusion_tf.training.config import (
     DEVICE_FIELDS,
     LOCATION_FIELDS,
@@ -49,6 +50,7 @@ __all__ = [
     "describe_environment",
     "learning_rate_at",
     "load_donor",
+    "load_weights",
     "make_strategy",
     "num_steps_of",
     "prepare_runtime",

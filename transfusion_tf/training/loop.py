@@ -5,14 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from transfusion_tf import data, evaluation, initialization, models, records
 from transfusion_tf.tensorboard import writer
 from transfusion_tf.training import (
-    config as config_lib,
-)
-from transfusion_tf.training import (
+    checkpoints,
     environment,
     interruption,
     probing,
@@ -20,6 +17,9 @@ from transfusion_tf.training import (
     recalibration,
     schedules,
     task_data,
+)
+from transfusion_tf.training import (
+    config as config_lib,
 )
 
 _RECALIBRATION_IMAGES = 1000
@@ -100,12 +100,7 @@ class Loop:
                 run_data.validation,
                 num_examples=config.probe_examples,
             )
-        self.manager = tf.train.CheckpointManager(
-            run_program.checkpoint(),
-            str(run.resume_path),
-            max_to_keep=2,
-            checkpoint_name="step",
-        )
+        self.checkpoints = checkpoints.ResumeCheckpoints(run, run_program)
         self.events = writer.ScalarWriter(run.path)
 
     def close(self) -> None:
@@ -128,9 +123,11 @@ class Loop:
             donor=donor,
         )
         self.program.reset_optimizer()
-        if self.manager.latest_checkpoint:
-            self._resume()
+        saved = self.checkpoints.last_step()
+        if saved is not None:
+            self._resume(saved)
             return
+        self._check_nothing_was_saved()
         if plan.recalibrated:
             recalibration.recalibrate_batch_norm(
                 self.program.staged,
@@ -187,8 +184,7 @@ class Loop:
         """Scores the selected weights, test once, and writes the result."""
         selected = self._selected_step()
         if selected != self.program.step:
-            path = self.run.weights_path(selected)
-            self.program.staged.model.load_weights(str(path))
+            self._load_weights(selected)
         else:
             self._save_weights(selected)
         result = {
@@ -210,8 +206,10 @@ class Loop:
         if self.probe is not None:
             seconds["similarity"] = self.similarity_seconds
         result["seconds"] = {k: round(v, 3) for k, v in seconds.items()}
+        if damaged := self.checkpoints.damaged():
+            result["damaged_checkpoints"] = damaged
         records.write_json(self.run.result_path, result)
-        self.run.resume_path.rmtree(missing_ok=True)
+        self.checkpoints.delete()
         return result
 
     def _learning_rate(self, step: int) -> float:
@@ -273,16 +271,12 @@ class Loop:
             "seconds": round(self.seconds, 3),
         }
 
-    def _resume(self) -> None:
-        """Goes on from the last checkpoint."""
+    def _resume(self, step: int) -> None:
+        """Goes on from the checkpoint of a step."""
         if self.probe is not None:
-            start = self.run.weights_path(0)
-            self.program.staged.model.load_weights(str(start))
+            self._load_weights(0)
             self._remember_start()
-        self.manager.checkpoint.restore(
-            self.manager.latest_checkpoint
-        ).assert_consumed()
-        step = self.program.step
+        self.checkpoints.restore(step)
         # What was logged after the checkpoint will be logged again.
         self.rows = [r for r in self.run.metrics() if r["step"] <= step]
         self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
@@ -290,6 +284,18 @@ class Loop:
             (r.get("similarity_seconds", 0.0) for r in self.rows), default=0.0
         )
         self.report(step, self.run.path.name)
+
+    def _check_nothing_was_saved(self) -> None:
+        """Steps whose checkpoints are gone are not silently done again."""
+        logged = max((r["step"] for r in self.run.metrics()), default=0)
+        if logged > self.save_every:
+            raise ValueError(
+                f"The checkpoints of {str(self.run.path)!r} are gone. "
+                f"Received: metrics up to step {logged}, and no checkpoint in "
+                f"{self.run.resume_path.name!r}. All {logged} steps are lost: "
+                "delete the directory, then repeat the command to train from "
+                "step 0."
+            )
 
     def _remember_start(self) -> None:
         """Captures step 0, whose weights the network holds."""
@@ -336,20 +342,24 @@ class Loop:
         ).to_json()
 
     def _save(self, step: int) -> None:
-        self.manager.save(checkpoint_number=step)
+        self.checkpoints.save(step)
 
     def _save_weights(self, step: int) -> None:
-        """Keeps weights for later comparisons and as a donor."""
-        path = self.run.weights_path(step)
-        with records.replaced_whole(path) as partial:
-            self.program.staged.model.save_weights(str(partial))
+        checkpoints.save_weights(
+            self.program.staged.model, self.run.weights_path(step)
+        )
+
+    def _load_weights(self, step: int) -> None:
+        checkpoints.load_weights(
+            self.program.staged.model, self.run.weights_path(step)
+        )
 
     def _keep_only_best_weights(self, step: int) -> None:
         kept = {0, step, *self.config.keep_checkpoint_steps}
         self._save_weights(step)
         for row in self._evaluations():
             if row["step"] not in kept:
-                self.run.weights_path(row["step"]).unlink(missing_ok=True)
+                checkpoints.delete_weights(self.run.weights_path(row["step"]))
 
     def _stop_if_asked(self, step: int) -> None:
         if self.stop_request.is_set:

@@ -6,6 +6,7 @@ from typing import Any
 from etils import epath
 
 from transfusion_tf import evaluation, records
+from transfusion_tf.training import checkpoints
 from transfusion_tf.training import config as config_lib
 from transfusion_tf.training import trainer as trainer_lib
 
@@ -33,7 +34,8 @@ def score_run(
     Raises:
         FileNotFoundError: If the run is not finished or kept no weights, or
             the data are not prepared.
-        ValueError: If the other task has another number of outputs.
+        ValueError: If the other task has another number of outputs, or the
+            weights are damaged.
     """
     run = records.RunDirectory(run_path)
     step = run.result()["num_steps"]
@@ -59,7 +61,7 @@ def score_run(
             "the run again."
         )
     program = trainer.program(config, run_data)
-    program.staged.model.load_weights(str(path))
+    checkpoints.load_weights(program.staged.model, path)
     reader = run_data.reader(split)
     predictions = run_data.predictions(reader, *program.predict(reader))
     return predictions, run_data.score(predictions)
