@@ -294,11 +294,70 @@ def test_asked_for_weights_are_kept(trainer, folder_config, tmp_path):
     assert steps == [0, 1, 3, 4]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(
+class PoisonAfter(StopAfter):
+    """Spoils a weight after so many steps."""
+
+    def __init__(self, num_steps, program, value):
+        super().__init__(None)
+        self.poisoned_step = num_steps
+        self.weight = program.staged.model.trainable_variables[0]
+        self.value = value
+
+    def update(self, num_steps, description):
+        super().update(num_steps, description)
+        if self.seen == self.poisoned_step:
+            values = self.weight.numpy()
+            values.flat[0] = self.value
+            self.weight.assign(values)
+
+
+# Weights are looked at when step 6 is evaluated and saved. What is spoilt after
+# step 4 makes the loss of step 5 the first that is not finite.
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("poisoned_step", "told"),
+    [(4, "loss of step 5 of run is not"), (6, "state after step 6 of run is")],
+)
+def test_what_is_not_finite_is_told_by_its_step_and_never_saved(
+    trainer, folder_config, finished, tmp_path, poisoned_step, told, value
+):
+    path = tmp_path / "run"
+    program = trainer.program(folder_config, trainer.data(folder_config))
+    progress = PoisonAfter(poisoned_step, program, value)
+    poisoned = training.Trainer(progress=progress)
+    poisoned._program, poisoned._data = trainer._program, trainer._data
+    with pytest.raises(FloatingPointError, match=told):
+        poisoned.train(folder_config, path)
+    assert progress.seen == 6
+    saved = (path / "checkpoints/resume").glob("step-*.index")
+    assert [p.stem for p in saved] == ["step-3"]
+    rows = records.RunDirectory(path).metrics()
+    assert [row["step"] for row in rows] == [3, 3]
+    # What was kept is good: without the poison it ends as it should.
+    trainer.train(folder_config, path)
+    assert_same_run(path, finished)
+
+
+def test_a_loss_that_is_not_finite_is_noticed_between_evaluations(
+    trainer, folder_config, tmp_path
+):
+    config = dataclasses.replace(
+        folder_config, num_steps=150, eval_every_steps=150
+    )
+    program = trainer.program(config, trainer.data(config))
+    progress = PoisonAfter(1, program, np.nan)
+    poisoned = training.Trainer(progress=progress)
+    poisoned._program, poisoned._data = trainer._program, trainer._data
+    with pytest.raises(FloatingPointError, match="loss of step 2 of run"):
+        poisoned.train(config, tmp_path / "run")
+    assert progress.seen == 100
+
+
+def test_a_learning_rate_that_is_too_high_is_named(
     trainer, folder_config, tmp_path
 ):
     config = dataclasses.replace(folder_config, learning_rate=1e30)
-    with pytest.raises(FloatingPointError, match="between steps 0 and 3"):
+    with pytest.raises(FloatingPointError, match="Use a smaller --learning_ra"):
         trainer.train(config, tmp_path / "run")
     assert not records.RunDirectory(tmp_path / "run").is_finished
 

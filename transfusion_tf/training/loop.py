@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from transfusion_tf import data, evaluation, initialization, models, records
 from transfusion_tf.tensorboard import writer
 from transfusion_tf.training import (
@@ -23,6 +21,8 @@ from transfusion_tf.training import (
 )
 
 _RECALIBRATION_IMAGES = 1000
+# Steps between two looks at the device for a loss that is not finite.
+_LOOK_EVERY = 100
 
 
 def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
@@ -161,6 +161,8 @@ class Loop:
                 self.program.train_step(batch, self._learning_rate(step))
                 step += 1
                 self.report(1, self.run.path.name)
+                if step % _LOOK_EVERY == 0:
+                    self._check_finite(step)
                 is_last = step == self.num_steps
                 is_evaluated = is_last or step % self.eval_every == 0
                 is_probed = is_last or step % self.probe_every == 0
@@ -212,6 +214,26 @@ class Loop:
         self.checkpoints.delete()
         return result
 
+    def _check_finite(self, step: int) -> None:
+        """Looked at before anything is scored or saved, and now and then.
+
+        The device keeps the number of the first bad step, so that looking
+        seldom still names it. Steps after it are done in vain.
+        """
+        bad_step = int(self.program.first_bad_step.numpy())
+        if bad_step != program.NO_BAD_STEP:
+            what = f"loss of step {bad_step}"
+        elif not self.program.has_finite_weights():
+            what = f"network's state after step {step}"
+        else:
+            return
+        raise FloatingPointError(
+            f"The {what} of {self.run.path.name} is not finite. Received: "
+            f"{float(self.program.loss_sum.numpy())} as the sum of losses up "
+            f"to step {step}. Use a smaller --learning_rate in a new run "
+            "directory; what was saved before is kept."
+        )
+
     def _learning_rate(self, step: int) -> float:
         return schedules.learning_rate_at(
             step,
@@ -222,16 +244,10 @@ class Loop:
 
     def _evaluate(self, step: int) -> None:
         """Logs the mean loss since the last evaluation, and validation."""
+        self._check_finite(step)
         evaluations = self._evaluations()
         previous = evaluations[-1]["step"] if evaluations else 0
         loss = float(self.program.loss_sum.numpy()) / (step - previous)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is not finite between steps {previous} and {step} "
-                f"of {self.run.path.name}. Received: loss={loss}. Use a "
-                "smaller --learning_rate in a new run directory; the last "
-                "finite checkpoint is kept."
-            )
         self.program.loss_sum.assign(0.0)
         common = self._common(step)
         scores = self.data.score(self._predict(self.data.validation))
@@ -249,6 +265,7 @@ class Loop:
         """Logs how alike each stage is to what it was at step 0."""
         if self.probe is None:
             return
+        self._check_finite(step)
         started = time.monotonic()
         scores = self.probe.score()
         self.similarity_seconds += time.monotonic() - started
@@ -342,9 +359,11 @@ class Loop:
         ).to_json()
 
     def _save(self, step: int) -> None:
+        self._check_finite(step)
         self.checkpoints.save(step)
 
     def _save_weights(self, step: int) -> None:
+        self._check_finite(step)
         checkpoints.save_weights(
             self.program.staged.model, self.run.weights_path(step)
         )

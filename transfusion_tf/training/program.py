@@ -18,6 +18,7 @@ from transfusion_tf import data, models
 from transfusion_tf.similarity import capturing
 from transfusion_tf.training import freezing
 
+NO_BAD_STEP = np.int64(np.iinfo(np.int64).max)
 _SGD_MOMENTUM = 0.9
 Batch = dict[str, tf.Tensor]
 BatchChange = Callable[[Batch], Batch]
@@ -58,6 +59,8 @@ class Program:
         optimizer: The Keras optimizer.
         loss_sum: Sum of the losses of the steps since it was last reset; part
             of every checkpoint, so a resumed run reports the same mean.
+        first_bad_step: The first step whose loss was not finite, or
+            `NO_BAD_STEP`; kept on the device, so that no step waits for it.
         preprocessing: How pixels are scaled.
     """
 
@@ -92,6 +95,7 @@ class Program:
         # Outside of the scope: the host's, float64 also beside a TPU.
         self.loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.first_bad_step = tf.Variable(NO_BAD_STEP, trainable=False)
         self.preprocessing = spec.preprocessing or self.staged.preprocessing
         # No Python statement in them depends on a tensor's value.
         self._train = tf.function(self._train_everywhere, autograph=False)
@@ -111,7 +115,7 @@ class Program:
         )
 
     def reset_optimizer(self) -> None:
-        """Sets optimizer, loss sum and step to those of step 0."""
+        """Sets all state but the weights to that of step 0."""
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(tf.zeros_like(variable))
@@ -119,11 +123,20 @@ class Program:
             self.optimizer.dynamic_scale.assign(self.optimizer.initial_scale)
         self.loss_sum.assign(0.0)
         self._steps_done.assign(0)
+        self.first_bad_step.assign(NO_BAD_STEP)
 
     @property
     def step(self) -> int:
         """Number of steps done."""
         return int(self._steps_done.numpy())
+
+    def has_finite_weights(self) -> bool:
+        """Whether all weights and moving statistics are finite."""
+        finite = [
+            tf.reduce_all(tf.math.is_finite(variable))
+            for variable in self.staged.variables().values()
+        ]
+        return bool(tf.reduce_all(finite).numpy())
 
     def train_batches(
         self,
@@ -292,6 +305,10 @@ class Program:
         )
         self.loss_sum.assign_add(tf.cast(loss, tf.float64))
         self._steps_done.assign_add(1)
+        bad_step = tf.where(
+            tf.math.is_finite(loss), NO_BAD_STEP, self._steps_done
+        )
+        self.first_bad_step.assign(tf.minimum(self.first_bad_step, bad_step))
 
     def _train_replica(self, batch: Batch) -> tf.Tensor:
         images = data.augment(
