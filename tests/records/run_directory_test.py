@@ -1,3 +1,6 @@
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 
@@ -30,8 +33,38 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
     finally:
         holder.kill()
         holder.communicate()
+    (run.path / "checkpoints").mkdir()
+    for name in (".partial.1.result.json", "checkpoints/.partial.1.w.h5"):
+        (run.path / name).write_text("half")
     with run.lock():  # The lock of the killed process does not stay.
-        pass
+        # Nor does what it was writing.
+        left = {p.name for p in (tmp_path / "run").rglob("*")}
+        assert left == {"lock", "checkpoints"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_told_and_used(
+    tmp_path, monkeypatch, number
+):
+    def refuse(handle, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    run = records.RunDirectory(tmp_path)
+    (tmp_path / ".partial.1.result.json").write_text("another process's")
+    with pytest.warns(UserWarning, match="cannot be locked.*no other process"):
+        with run.lock():
+            assert list(tmp_path.glob(".partial.*"))
+
+
+def test_another_error_of_the_lock_is_not_hidden(tmp_path, monkeypatch):
+    def fail(handle, operation):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        with records.RunDirectory(tmp_path).lock():
+            pass
 
 
 def test_a_directory_that_cannot_be_written_is_refused():

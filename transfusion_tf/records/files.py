@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+PARTIAL_PATTERN = ".partial.*"
+
 
 @contextlib.contextmanager
 def replaced_whole(path: epath.PathLike) -> Iterator[epath.Path]:

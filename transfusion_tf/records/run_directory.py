@@ -1,9 +1,11 @@
 """What a run leaves behind, and the lock that keeps a second process out."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -12,6 +14,7 @@ from etils import epath
 from transfusion_tf.records import files
 
 SCHEMA_VERSION = 1
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class RunDirectory:
@@ -103,8 +106,10 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Keeps other processes out of the directory while it is written.
 
-        The operating system frees the lock of a dead process by itself. An
-        object store has no locks: there nothing is locked.
+        The operating system frees the lock of a dead process by itself, and
+        what it left half written is deleted. An object store has no locks:
+        there nothing is locked. On another file system without locks nothing
+        is locked either, and a warning says so.
 
         Raises:
             RuntimeError: If another process holds the lock.
@@ -114,7 +119,10 @@ class RunDirectory:
             yield
             return
         with open(os.fspath(self.path / "lock"), "a+") as handle:
-            _acquire(handle, self.path)
+            if _acquire(handle, self.path):
+                for directory in (self.path, self.resume_path.parent):
+                    for partial in directory.glob(files.PARTIAL_PATTERN):
+                        partial.unlink()
             yield
 
 
@@ -134,16 +142,19 @@ def check_writable(directory: epath.PathLike) -> None:
     probe = directory / f".writable.{os.getpid()}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
+        probe.write_text("A full disk takes an empty file.")
     except OSError as error:
         raise OSError(
             f"Cannot write into {os.fspath(directory)!r}. Received: {error}. "
-            "Name a directory that you may write to."
+            "Make space, or name a directory that you may write to."
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
-def _acquire(handle: IO[str], path: epath.Path) -> None:
+def _acquire(handle: IO[str], path: epath.Path) -> bool:
+    """Returns whether the directory is locked now."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -153,9 +164,19 @@ def _acquire(handle: IO[str], path: epath.Path) -> None:
             f"{handle.read().strip() or 'a lock without a name'}. Wait for "
             "that process, stop it, or choose another directory."
         ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"{os.fspath(path)!r} cannot be locked on this file system. "
+            f"Received: {error}. See to it that no other process writes there.",
+            stacklevel=2,
+        )
+        return False
     handle.truncate(0)
     handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     handle.flush()
+    return True
 
 
 def _check_schema(path: epath.Path, content: Mapping[str, Any]) -> None:
