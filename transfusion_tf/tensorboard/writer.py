@@ -24,13 +24,23 @@ class ScalarWriter:
         Args:
             step: Steps of training done, from 0, not falling.
             scalars: Value by tag.
+
+        Raises:
+            OSError: If they cannot be written, for example on a full disk.
         """
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self._directory)
-        with self._writer.as_default(step=step):
-            for tag, value in scalars.items():
-                tf.summary.scalar(tag, value)
-        self._writer.flush()
+        try:
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self._directory)
+            with self._writer.as_default(step=step):
+                for tag, value in scalars.items():
+                    tf.summary.scalar(tag, value)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise OSError(
+                "Could not write TensorBoard events. Received: "
+                f"{error.message}. Make space in {self._directory!r}, then "
+                "repeat the command."
+            ) from error
 
     def close(self) -> None:
         """Closes the event file, if one was opened."""

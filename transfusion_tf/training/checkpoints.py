@@ -17,6 +17,8 @@ from transfusion_tf import records
 from transfusion_tf.training import program
 
 _NUM_KEPT = 2
+# More than HDF5 needs for names and shapes.
+_HDF5_BYTES = 1 << 20
 
 
 def save_weights(model: keras.Model, path: epath.Path) -> None:
@@ -30,7 +32,11 @@ def save_weights(model: keras.Model, path: epath.Path) -> None:
         OSError: If they cannot be written; nothing is left under `path` that
             was not there before.
     """
+    num_bytes = sum(values.nbytes for values in model.get_weights())
     with records.replaced_whole(path) as partial:
+        # A full disk is found here: in the middle of a file HDF5 would take
+        # the process down with it (h5py issue 914).
+        partial.write_bytes(bytes(num_bytes + _HDF5_BYTES))
         model.save_weights(str(partial))
     records.write_checksums(records.checksums_path(path), [path])
 
