@@ -77,7 +77,7 @@ def test_runs_of_one_architecture_share_one_trace(
     run_data = trainer.data(folder_config)
     program = trainer.program(folder_config, run_data)
     assert program._train.experimental_get_tracing_count() == 1
-    assert program._predict.experimental_get_tracing_count() == 1
+    assert program._predict.compiled.experimental_get_tracing_count() == 1
 
 
 def test_a_finished_run_is_not_trained_again(trainer, folder_config, finished):

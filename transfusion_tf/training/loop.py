@@ -14,6 +14,7 @@ from transfusion_tf.training import (
     program,
     recalibration,
     schedules,
+    strategies,
     task_data,
 )
 from transfusion_tf.training import (
@@ -23,6 +24,8 @@ from transfusion_tf.training import (
 _RECALIBRATION_IMAGES = 1000
 # Steps between two looks at the device for a loss that is not finite.
 _LOOK_EVERY = 100
+# Steps between two questions whether a worker was asked to stop.
+_LOOK_EVERY_FOR_STOP = 10
 
 
 def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
@@ -47,6 +50,7 @@ class Loop:
     Attributes:
         config: What is trained.
         run: Where it is recorded.
+        shared: Where it goes on from, and earlier weights are.
         data: The readers of its splits.
         program: The compiled model, optimizer and steps.
         num_steps: Steps in all, unless stopped early.
@@ -60,6 +64,7 @@ class Loop:
         self,
         config: config_lib.TrainConfig,
         run: records.RunDirectory,
+        shared: records.RunDirectory,
         run_data: task_data.TaskData,
         run_program: program.Program,
         steps_per_epoch: int,
@@ -71,6 +76,8 @@ class Loop:
         Args:
             config: What to train.
             run: Where to record it.
+            shared: Where it goes on from; not `run` on workers that are not
+                the chief.
             run_data: The readers of its splits.
             run_program: The compiled model, optimizer and steps.
             steps_per_epoch: Full batches in an epoch.
@@ -79,6 +86,7 @@ class Loop:
         """
         self.config = config
         self.run = run
+        self.shared = shared
         self.data = run_data
         self.program = run_program
         self.steps_per_epoch = steps_per_epoch
@@ -123,7 +131,7 @@ class Loop:
             donor=donor,
         )
         self.program.reset_optimizer()
-        saved = self.checkpoints.last_step()
+        saved = self._last_step()
         if saved is not None:
             self._resume(saved)
             return
@@ -160,7 +168,7 @@ class Loop:
             for batch in self.data.train.watched(batches):
                 self.program.train_step(batch, self._learning_rate(step))
                 step += 1
-                self.report(1, self.run.path.name)
+                self.report(1, self.shared.path.name)
                 if step % _LOOK_EVERY == 0:
                     self._check_finite(step)
                 is_last = step == self.num_steps
@@ -228,7 +236,7 @@ class Loop:
         else:
             return
         raise FloatingPointError(
-            f"The {what} of {self.run.path.name} is not finite. Received: "
+            f"The {what} of {self.shared.path.name} is not finite. Received: "
             f"{float(self.program.loss_sum.numpy())} as the sum of losses up "
             f"to step {step}. Use a smaller --learning_rate in a new run "
             "directory; what was saved before is kept."
@@ -293,25 +301,35 @@ class Loop:
         if self.probe is not None:
             self._load_weights(0)
             self._remember_start()
-        self.checkpoints.restore(step)
+        checkpoints.ResumeCheckpoints(self.shared, self.program).restore(step)
         # What was logged after the checkpoint will be logged again.
-        self.rows = [r for r in self.run.metrics() if r["step"] <= step]
+        self.rows = [r for r in self.shared.metrics() if r["step"] <= step]
         self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
         self.similarity_seconds += max(
             (r.get("similarity_seconds", 0.0) for r in self.rows), default=0.0
         )
-        self.report(step, self.run.path.name)
+        self.report(step, self.shared.path.name)
+
+    def _last_step(self) -> int | None:
+        """The step that all workers go on from: the chief says it."""
+        is_chief = self.run is self.shared
+        saved = self.checkpoints.last_step() if is_chief else None
+        of_all = strategies.gathered(
+            self.program.strategy, [-1 if saved is None else saved]
+        )
+        step = int(of_all[0, 0])
+        return None if step == -1 else step
 
     def _check_nothing_was_saved(self) -> None:
         """Steps whose checkpoints are gone are not silently done again."""
-        logged = max((r["step"] for r in self.run.metrics()), default=0)
+        logged = max((r["step"] for r in self.shared.metrics()), default=0)
         if logged > self.save_every:
             raise ValueError(
-                f"The checkpoints of {str(self.run.path)!r} are gone. "
+                f"The checkpoints of {str(self.shared.path)!r} are gone. "
                 f"Received: metrics up to step {logged}, and no checkpoint in "
-                f"{self.run.resume_path.name!r}. All {logged} steps are lost: "
-                "delete the directory, then repeat the command to train from "
-                "step 0."
+                f"{self.shared.resume_path.name!r}. All {logged} steps are "
+                "lost: delete the directory, then repeat the command to train "
+                "from step 0."
             )
 
     def _remember_start(self) -> None:
@@ -370,7 +388,7 @@ class Loop:
 
     def _load_weights(self, step: int) -> None:
         checkpoints.load_weights(
-            self.program.staged.model, self.run.weights_path(step)
+            self.program.staged.model, self.shared.weights_path(step)
         )
 
     def _keep_only_best_weights(self, step: int) -> None:
@@ -381,13 +399,24 @@ class Loop:
                 checkpoints.delete_weights(self.run.weights_path(row["step"]))
 
     def _stop_if_asked(self, step: int) -> None:
-        if self.stop_request.is_set:
-            self._save(step)
-            raise interruption.Interrupted(
-                f"Stopped after step {step} of {self.num_steps} of "
-                f"{self.run.path.name}; everything is saved. Repeat the same "
-                "command to go on."
-            )
+        if not self._is_asked_to_stop(step):
+            return
+        self._save(step)
+        raise interruption.Interrupted(
+            f"Stopped after step {step} of {self.num_steps} of "
+            f"{self.shared.path.name}; everything is saved. Repeat the same "
+            "command to go on."
+        )
+
+    def _is_asked_to_stop(self, step: int) -> bool:
+        """Whether this worker is; with others, at a step where all look."""
+        strategy = self.program.strategy
+        if strategies.num_workers(strategy) == 1:
+            return self.stop_request.is_set
+        if step % _LOOK_EVERY_FOR_STOP:
+            return False
+        of_all = strategies.gathered(strategy, [self.stop_request.is_set])
+        return bool(of_all.any())
 
     def _config_record(
         self, donor: initialization.Donor | None
@@ -400,7 +429,8 @@ class Loop:
             "preprocessing": self.program.preprocessing,
             "steps_per_epoch": self.steps_per_epoch,
             "donor": donor and {"name": donor.name, "sha256": donor.sha256},
-            "environment": environment.describe_environment(),
+            "environment": environment.describe_environment()
+            | strategies.describe(self.program.strategy),
             "data": self.data.summary(),
             "probe": self.probe and self.probe.describe(),
             "label_names": list(self.data.task.classes),

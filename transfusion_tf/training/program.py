@@ -7,7 +7,6 @@ and `Program.reset_optimizer` bring all of its state back to a run's start.
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 
 import keras
@@ -99,8 +98,8 @@ class Program:
         self.preprocessing = spec.preprocessing or self.staged.preprocessing
         # No Python statement in them depends on a tensor's value.
         self._train = tf.function(self._train_everywhere, autograph=False)
-        self._predict = self.over_images(self._predict_batch)
-        self._average = self.over_images(self._average_stages)
+        self._predict = OverImages(self, self._predict_batch)
+        self._average = OverImages(self, self._average_stages)
         self._replica_step = tf.function(
             self._train_replica, autograph=False, jit_compile=spec.jit_compile
         )
@@ -154,7 +153,7 @@ class Program:
             epoch: See there.
             skip_steps: See there.
         """
-        return self._dealt(
+        return self.dealt(
             lambda part: reader.train_batches(
                 seed=seed,
                 epoch=epoch,
@@ -218,64 +217,14 @@ class Program:
         """
         return self._average(reader, num_images)
 
-    def over_images(
-        self, of_batch: Callable[[Batch], Batch]
-    ) -> Callable[..., dict[str, np.ndarray]]:
-        """Compiles what is to be computed of images, on all replicas.
-
-        Args:
-            of_batch: Takes an evaluation batch (see `data.SplitReader`),
-                returns tensors by name, each with a row an image.
-
-        Returns:
-            A function of a reader, optionally a number of images, and
-            optionally a `change` of each batch before; it returns by name a
-            row for each of the split's first images, in its order.
-        """
-
-        @functools.partial(tf.function, autograph=False)
-        def everywhere(batch: Batch) -> Batch:
-            found = self.strategy.run(of_batch, args=(batch,))
-            if self.strategy.num_replicas_in_sync == 1:
-                return found
-            return {
-                name: self.strategy.gather(values, axis=0)
-                for name, values in found.items()
-            }
-
-        def of_reader(
-            reader: data.SplitReader,
-            num_images: int | None = None,
-            change: BatchChange | None = None,
-        ) -> dict[str, np.ndarray]:
-            if num_images is None:
-                num_images = reader.split.num_examples
-            num_batches = -(-num_images // self.spec.batch_size)
-
-            def batches(part: data.Part) -> tf.data.Dataset:
-                of_part = reader.evaluation_batches(self.spec.batch_size, part)
-                of_part = of_part.take(num_batches)
-                return of_part if change is None else of_part.map(change)
-
-            parts = [
-                {name: values.numpy() for name, values in found.items()}
-                for found in map(
-                    everywhere, reader.watched(self._dealt(batches))
-                )
-            ]
-            return {
-                name: np.concatenate([part[name] for part in parts])[
-                    :num_images
-                ]
-                for name in parts[0]
-            }
-
-        return of_reader
-
-    def _dealt(
+    def dealt(
         self, batches_of: Callable[[data.Part], tf.data.Dataset]
     ) -> tf.data.Dataset:
-        """Deals batches out: to each replica so many images in a row."""
+        """Deals batches out to the replicas, to each so many in a row.
+
+        Args:
+            batches_of: Gives what a worker reads of each batch.
+        """
         num_replicas = self.strategy.num_replicas_in_sync
         if num_replicas == 1:
             return batches_of(data.Part())
@@ -342,6 +291,71 @@ class Program:
         return {
             name: tf.reduce_mean(tf.cast(values, tf.float32), [1, 2])
             for name, values in capturing.run(model, ends, images).items()
+        }
+
+
+class OverImages:
+    """Computes something of each image of a split, on all replicas.
+
+    Attributes:
+        compiled: Takes a batch that `Program.dealt` gave.
+    """
+
+    def __init__(self, program: Program, of_batch: Callable[[Batch], Batch]):
+        """Compiles when first called.
+
+        Args:
+            program: Whose model, strategy and batch size are used.
+            of_batch: Takes an evaluation batch (see `data.SplitReader`),
+                returns tensors by name, each with a row an image.
+        """
+        self._program = program
+        self._of_batch = of_batch
+        self.compiled = tf.function(self._everywhere, autograph=False)
+
+    def __call__(
+        self,
+        reader: data.SplitReader,
+        num_images: int | None = None,
+        change: BatchChange | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Computes it of a split's first images.
+
+        Args:
+            reader: The split.
+            num_images: How many, at most all. Default: all.
+            change: What is done to each batch before.
+
+        Returns:
+            By name a row an image, in the split's order.
+        """
+        batch_size = self._program.spec.batch_size
+        if num_images is None:
+            num_images = reader.split.num_examples
+        num_batches = -(-num_images // batch_size)
+
+        def batches_of(part: data.Part) -> tf.data.Dataset:
+            batches = reader.evaluation_batches(batch_size, part)
+            batches = batches.take(num_batches)
+            return batches if change is None else batches.map(change)
+
+        found = [
+            {name: values.numpy() for name, values in self.compiled(b).items()}
+            for b in reader.watched(self._program.dealt(batches_of))
+        ]
+        return {
+            name: np.concatenate([of[name] for of in found])[:num_images]
+            for name in found[0]
+        }
+
+    def _everywhere(self, batch: Batch) -> Batch:
+        strategy = self._program.strategy
+        found = strategy.run(self._of_batch, args=(batch,))
+        if strategy.num_replicas_in_sync == 1:
+            return found
+        return {
+            name: strategy.gather(values, axis=0)
+            for name, values in found.items()
         }
 
 

@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 NAMES = ("default", "mirrored", "multi_worker", "tpu")
@@ -80,25 +81,45 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return (resolver.task_type, resolver.task_id) == first
 
 
+def describe(strategy: tf.distribute.Strategy) -> dict[str, int]:
+    """Returns what a run records of its strategy.
+
+    Example:
+    >>> describe(make_strategy("default"))
+    {'num_replicas': 1, 'num_workers': 1}
+    """
+    return {
+        "num_replicas": strategy.num_replicas_in_sync,
+        "num_workers": num_workers(strategy),
+    }
+
+
 def gathered(
-    strategy: tf.distribute.Strategy, values: np.ndarray
-) -> np.ndarray:
-    """Returns what each replica's worker holds.
+    strategy: tf.distribute.Strategy, values: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """Returns what each worker holds; all of them must call it.
 
     Args:
         strategy: The strategy.
-        values: int64 `[num_values]`, as many on every worker.
+        values: As many numbers on every worker.
 
     Returns:
-        int64 `[num_replicas, num_values]`.
+        int64 `[num_replicas, num_values]`, the chief's first.
+
+    Example:
+    >>> gathered(make_strategy("default"), [3, 5])
+    array([[3, 5]])
     """
-    row = tf.constant(values, tf.int64)[tf.newaxis]
+    row = tf.constant([list(values)], tf.int64)
+    return _gather(strategy)(row).numpy()
 
-    @tf.function(autograph=False)
-    def gather() -> tf.Tensor:
-        return strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0)
 
-    return gather().numpy()
+@functools.cache
+def _gather(strategy: tf.distribute.Strategy) -> Callable[..., tf.Tensor]:
+    def of_all(row: tf.Tensor) -> tf.Tensor:
+        return strategy.gather(strategy.run(tf.identity, (row,)), axis=0)
+
+    return tf.function(of_all, autograph=False)
 
 
 def check_workers_agree(
@@ -116,9 +137,7 @@ def check_workers_agree(
     """
     if num_workers(strategy) == 1:
         return
-    rows = gathered(
-        strategy, np.array([_fingerprint(fact) for fact in facts.values()])
-    )
+    rows = gathered(strategy, [_fingerprint(fact) for fact in facts.values()])
     differs = (rows != rows[0]).any(axis=0)
     if differs.any():
         named = [

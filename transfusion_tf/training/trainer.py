@@ -1,6 +1,7 @@
 """Trains runs one after another, sharing compiled programs and data."""
 
 import contextlib
+import tempfile
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -82,15 +83,40 @@ class Trainer:
             FileNotFoundError: If data are not prepared.
             interruption.Interrupted: If the run was told to stop; it saved.
             FloatingPointError: If the loss is not finite.
+            RuntimeError: If another process trains it, or another worker of
+                it has stopped.
         """
         run = records.RunDirectory(run_path)
-        with run.lock():
-            check_same_config(run, config)
-            if run.is_finished:
-                return run.result()
-            with contextlib.closing(self._start(config, run)) as run_loop:
+        strategy = self._strategy_of(config)
+        if strategies.is_chief(strategy):
+            with run.lock():
+                return self._train(config, run, run)
+        # Other workers do all that the chief does, and keep nothing of it.
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._train(config, records.RunDirectory(scratch), run)
+
+    def _train(
+        self,
+        config: config_lib.TrainConfig,
+        run: records.RunDirectory,
+        shared: records.RunDirectory,
+    ) -> dict[str, Any]:
+        """Trains a run into `run`, from what `shared` holds of it."""
+        check_same_config(shared, config)
+        if shared.is_finished:
+            return shared.result()
+        try:
+            with contextlib.closing(
+                self._start(config, run, shared)
+            ) as run_loop:
                 run_loop.train()
                 return run_loop.finish()
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            raise RuntimeError(
+                f"Another worker of {shared.path.name} has stopped. Received: "
+                f"{str(error).splitlines()[0]} See what it said. Repeat the "
+                "command on all workers: they go on from the last checkpoint."
+            ) from error
 
     def program(
         self, config: config_lib.TrainConfig, run_data: task_data.TaskData
@@ -134,10 +160,18 @@ class Trainer:
         return self._data
 
     def _start(
-        self, config: config_lib.TrainConfig, run: records.RunDirectory
+        self,
+        config: config_lib.TrainConfig,
+        run: records.RunDirectory,
+        shared: records.RunDirectory,
     ) -> loop.Loop:
         run_data = self.data(config)
         run_data.check_disjoint()
+        strategies.check_workers_agree(
+            self._strategy_of(config),
+            {f"--{name}": value for name, value in config.record().items()}
+            | {"data": run_data.summary(), "run_dir": shared.path.name},
+        )
         # Impossible batches and thresholds are found before the slow build.
         steps_per_epoch = run_data.train.train_steps_per_epoch(
             config.batch_size
@@ -147,6 +181,7 @@ class Trainer:
         run_loop = loop.Loop(
             config,
             run,
+            shared,
             run_data,
             run_program,
             steps_per_epoch,
