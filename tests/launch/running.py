@@ -1,9 +1,11 @@
 """Starts launchers as a user does, in a process of their own."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -33,6 +35,33 @@ def start(module: str, *flags: str) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_for(
+    process: subprocess.Popen,
+    condition: Callable[[], bool],
+    *,
+    seconds_between: float = 0.02,
+) -> bool:
+    """Waits until a condition holds; False if the process ended first."""
+    while process.poll() is None:
+        if condition():
+            return True
+        wait(process, seconds_between)
+    return False
+
+
+def wait(process: subprocess.Popen, seconds: float) -> None:
+    """Waits so long, or until the process ends."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=seconds)
+
+
+def kill(process: subprocess.Popen) -> bool:
+    """Kills a process; False if it had ended by itself."""
+    process.kill()
+    process.communicate()
+    return process.returncode < 0
 
 
 def environment() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import pathlib
 import random
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -54,22 +53,10 @@ def num_lines_written(study_dir: pathlib.Path) -> int:
 
 def kill_after_new_lines(process, study_dir, num_lines, delay) -> bool:
     """Kills once so many new metrics were logged; False if it ended first."""
-    before = num_lines_written(study_dir)
-    while process.poll() is None:
-        if num_lines_written(study_dir) >= before + num_lines:
-            try:
-                process.wait(timeout=delay)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-                return True
-        else:
-            try:
-                process.wait(timeout=0.02)
-            except subprocess.TimeoutExpired:
-                continue
-    process.communicate()
-    return False
+    target = num_lines_written(study_dir) + num_lines
+    running.wait_for(process, lambda: num_lines_written(study_dir) >= target)
+    running.wait(process, delay)
+    return running.kill(process)
 
 
 def test_a_study_killed_at_random_moments_ends_with_the_same_bits(

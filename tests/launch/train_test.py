@@ -1,7 +1,5 @@
-import contextlib
 import json
 import signal
-import subprocess
 
 import pytest
 
@@ -29,9 +27,7 @@ def test_a_run_told_to_stop_saves_and_the_same_command_goes_on(
     stopped = tmp_path / "stopped"
     process = running.start("train", *flags_of(stopped, class_folders))
     metrics = stopped / "metrics.jsonl"
-    while process.poll() is None and not metrics.exists():
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.02)
+    running.wait_for(process, metrics.exists)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()
     assert process.returncode == 130, output[-3000:]
