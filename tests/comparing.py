@@ -4,6 +4,7 @@ import pathlib
 
 import h5py
 import numpy as np
+import pytest
 
 from transfusion_tf import records
 
@@ -38,6 +39,33 @@ def assert_same_run(received: pathlib.Path, expected: pathlib.Path) -> None:
         assert ours.keys() == theirs.keys()
         for key, array in theirs.items():
             np.testing.assert_array_equal(ours[key], array, err_msg=key)
+
+
+def assert_close_run(
+    received: pathlib.Path, expected: pathlib.Path, *, tolerance: float
+) -> None:
+    """Compares what two runs computed: metrics, predictions and weights."""
+    ours, theirs = (
+        _without_times(records.read_jsonl(path / "metrics.jsonl"))
+        for path in (received, expected)
+    )
+    assert len(ours) == len(theirs)
+    for row, other in zip(ours, theirs, strict=True):
+        assert row.pop("split") == other.pop("split")
+        assert row == pytest.approx(other, rel=tolerance)
+    arrays = [
+        ("predictions_*.npz", records.read_npz),
+        ("checkpoints/weights_*.h5", _h5_arrays),
+    ]
+    for pattern, read in arrays:
+        paths = list(expected.glob(pattern))
+        assert paths
+        for path in paths:
+            values = read(received / path.relative_to(expected))
+            for key, array in read(path).items():
+                np.testing.assert_allclose(
+                    values[key], array, rtol=0, atol=tolerance, err_msg=key
+                )
 
 
 def _without_times(content):

@@ -25,12 +25,12 @@ def run(module: str, *flags: str) -> subprocess.CompletedProcess:
     )
 
 
-def start(module: str, *flags: str) -> subprocess.Popen:
-    """Starts a launcher; the caller ends it."""
+def start(module: str, *flags: str, **variables: str) -> subprocess.Popen:
+    """Starts a launcher with environment variables; the caller ends it."""
     return subprocess.Popen(
         command(module, *flags),
         cwd=ROOT,
-        env=environment(),
+        env=environment() | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

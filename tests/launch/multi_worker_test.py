@@ -1,0 +1,143 @@
+"""Two workers: two processes of the real launcher on the loopback.
+
+Only a worker's death is tried without --full (make chaos): each case takes
+several starts of two processes.
+"""
+
+import json
+import pathlib
+import socket
+import subprocess
+
+import pytest
+
+from tests.comparing import assert_close_run, assert_same_run
+from tests.launch import running
+from transfusion_tf import records
+
+# TensorFlow's coordination service notices a dead process after 10 s.
+LONGEST_WAIT_SECONDS = 60
+
+
+def flags_of(run_dir, class_folders):
+    return [
+        f"--run_dir={run_dir}",
+        "--model=cbr_tiny",
+        f"--task=folder:{class_folders}",
+        "--image_size=32",
+        "--batch_size=8",
+        "--num_steps=20",
+        "--eval_every_steps=5",
+        "--precision=float64",
+        "--num_threads=1",
+    ]
+
+
+def start_two(
+    run_dir, class_folders, *, flags=(), flags_of_second=()
+) -> list[subprocess.Popen]:
+    with socket.socket() as first, socket.socket() as second:
+        for opened in (first, second):
+            opened.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in (first, second)]
+    processes = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        config = {"cluster": {"worker": hosts}, "task": task}
+        processes.append(
+            running.start(
+                "train",
+                *flags_of(run_dir, class_folders),
+                "--strategy=multi_worker",
+                *flags,
+                *(flags_of_second if index else ()),
+                TF_CONFIG=json.dumps(config),
+            )
+        )
+    return processes
+
+
+def finish(processes, exit_code=0) -> list[str]:
+    outputs = []
+    try:
+        for process in processes:
+            output, _ = process.communicate(timeout=LONGEST_WAIT_SECONDS * 3)
+            outputs.append(output)
+            assert process.returncode == exit_code, output[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
+    return outputs
+
+
+def wait_for_metrics(run_dir: pathlib.Path, process) -> None:
+    assert running.wait_for(process, (run_dir / "metrics.jsonl").exists)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(class_folders, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("two") / "run"
+    finish(start_two(run_dir, class_folders))
+    return run_dir
+
+
+def test_two_workers_are_one_device(undisturbed, class_folders, tmp_path):
+    alone = tmp_path / "run"
+    process = running.run("train", *flags_of(alone, class_folders))
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert_close_run(undisturbed, alone, tolerance=1e-9)
+    environment = records.RunDirectory(undisturbed).config()["environment"]
+    assert environment["num_workers"] == environment["num_replicas"] == 2
+
+
+def pytest_generate_tests(metafunc):
+    is_full = metafunc.config.getoption("full")
+    if "victim" in metafunc.fixturenames:
+        metafunc.parametrize("victim", [1, 0] if is_full else [1])
+    if "in_full" in metafunc.fixturenames:
+        metafunc.parametrize("in_full", [True] if is_full else [])
+
+
+def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
+    undisturbed, class_folders, tmp_path, victim
+):
+    run_dir = tmp_path / "run"
+    processes = start_two(run_dir, class_folders)
+    wait_for_metrics(run_dir, processes[0])
+    assert running.kill(processes[victim])
+    survivor = processes[1 - victim]
+    output, _ = survivor.communicate(timeout=LONGEST_WAIT_SECONDS)
+    assert survivor.returncode not in (0, None)
+    if victim == 1:
+        assert "Error: Another worker of run has stopped." in output
+        assert "Traceback" not in output
+    finish(start_two(run_dir, class_folders))
+    assert_same_run(run_dir, undisturbed)
+
+
+def test_workers_of_unequal_flags_both_say_so(class_folders, tmp_path, in_full):
+    del in_full
+    outputs = finish(
+        start_two(
+            tmp_path / "run", class_folders, flags_of_second=["--seed=1"]
+        ),
+        exit_code=1,
+    )
+    for seed, output in enumerate(outputs):
+        assert f"Received: different --seed={seed} here." in output
+        assert "Traceback" not in output
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_two_workers_stop_together_and_go_on(
+    undisturbed, class_folders, tmp_path, in_full
+):
+    del in_full
+    run_dir = tmp_path / "run"
+    processes = start_two(run_dir, class_folders)
+    wait_for_metrics(run_dir, processes[0])
+    processes[1].terminate()
+    for output in finish(processes, exit_code=130):
+        assert "Stopped after step 10 of 20 of run" in output
+    finish(start_two(run_dir, class_folders))
+    assert_same_run(run_dir, undisturbed)
