@@ -15,7 +15,7 @@ pytest_plugins = ["tests.fixtures"]
 
 def pytest_configure(config):
     """Two logical devices, for replicas; before TensorFlow computes."""
-    del config
+    config.addinivalue_line("markers", "full: minutes; run with --full only")
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * 2,
@@ -27,6 +27,15 @@ def pytest_addoption(parser):
     parser.addoption(
         "--full", action="store_true", help="every case of the heavy checks"
     )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what is marked as full, without --full."""
+    if config.getoption("--full"):
+        return
+    heavy = [item for item in items if item.get_closest_marker("full")]
+    items[:] = [item for item in items if item not in heavy]
+    config.hook.pytest_deselected(items=heavy)
 
 
 @pytest.fixture(scope="session")

@@ -172,18 +172,13 @@ def test_the_parts_of_workers_make_up_each_batch(count, cache_bytes):
         assert {len(part[kind]) for part in parts} == {len(whole[kind])}
 
 
-def pytest_generate_tests(metafunc):
-    if "other_model" in metafunc.fixturenames:
-        is_full = metafunc.config.getoption("full")
-        others = [name for name in models.MODEL_NAMES if name != "cbr_tiny"]
-        metafunc.parametrize("other_model", others if is_full else [])
-
-
-def test_every_model_is_the_same_on_two_replicas(other_model):
-    size = 75 if other_model == "inception_v3" else 64
+@pytest.mark.full
+@pytest.mark.parametrize("name", models.MODEL_NAMES)
+def test_every_model_is_the_same_on_two_replicas(name):
+    size = 75 if name == "inception_v3" else 64
     for optimizer in ("sgd", "adam"):
         spec = spec_of(
-            model=other_model,
+            model=name,
             image_size=size,
             batch_size=8,
             optimizer=optimizer,

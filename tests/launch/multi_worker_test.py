@@ -90,14 +90,7 @@ def test_two_workers_are_one_device(undisturbed, class_folders, tmp_path):
     assert environment["num_workers"] == environment["num_replicas"] == 2
 
 
-def pytest_generate_tests(metafunc):
-    is_full = metafunc.config.getoption("full")
-    if "victim" in metafunc.fixturenames:
-        metafunc.parametrize("victim", [1, 0] if is_full else [1])
-    if "in_full" in metafunc.fixturenames:
-        metafunc.parametrize("in_full", [True] if is_full else [])
-
-
+@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.full)])
 def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
     undisturbed, class_folders, tmp_path, victim
 ):
@@ -129,10 +122,10 @@ def test_workers_of_unequal_flags_both_say_so(class_folders, tmp_path, in_full):
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.full
 def test_two_workers_stop_together_and_go_on(
-    undisturbed, class_folders, tmp_path, in_full
+    undisturbed, class_folders, tmp_path
 ):
-    del in_full
     run_dir = tmp_path / "run"
     processes = start_two(run_dir, class_folders)
     wait_for_metrics(run_dir, processes[0])
