@@ -7,6 +7,14 @@ from transfusion_tf import similarity
 from transfusion_tf.similarity import capturing
 
 NAMES = ["conv", "deep", "dense"]
+SCORES = {
+    "cca": lambda x, y: similarity.cca(x, y).mean,
+    "svcca": lambda x, y: similarity.svcca(x, y).mean,
+    "pwcca": lambda x, y: similarity.pwcca(x, y, "x").mean,
+    "cka": lambda x, y: similarity.cka(x, y).score,
+    "procrustes": lambda x, y: similarity.procrustes(x, y).score,
+    "linear_regression": lambda x, y: similarity.linear_regression(x, y).score,
+}
 
 
 def functional(seed=0, name="functional"):
@@ -86,16 +94,6 @@ def test_scores_are_those_of_activations_gathered_by_hand(images):
         max_positions=None,
     )
     a, b = (gathered(model, images) for model in models)
-    scores = {
-        "cca": lambda x, y: similarity.cca(x, y).mean,
-        "svcca": lambda x, y: similarity.svcca(x, y).mean,
-        "pwcca": lambda x, y: similarity.pwcca(x, y, "x").mean,
-        "cka": lambda x, y: similarity.cka(x, y).score,
-        "procrustes": lambda x, y: similarity.procrustes(x, y).score,
-        "linear_regression": lambda x, y: (
-            similarity.linear_regression(x, y).score
-        ),
-    }
     grids = {"conv": 8, "deep": 4, "dense": 1}
     means = [
         {name: v.mean((1, 2)) if v.ndim > 2 else v for name, v in side.items()}
@@ -111,7 +109,7 @@ def test_scores_are_those_of_activations_gathered_by_hand(images):
                     rows(pooled(side[name], grids[name] // grid))
                     for side, name in ((a, first), (b, second))
                 )
-            for measure, score in scores.items():
+            for measure, score in SCORES.items():
                 assert matrix.values[measure][i, j] == pytest.approx(
                     score(x, y), abs=2e-6
                 ), (measure, first, second)
@@ -145,6 +143,143 @@ def test_images_not_positions_are_counted_for_the_null_level(images):
     expected = similarity.exchangeable_null_mean((5, 5), 120)
     assert matrix.null["cca"][0, 0] == pytest.approx(expected)
     assert matrix.num_datapoints[0, 0] == 7 * 120
+
+
+def test_the_null_level_by_permutation_is_of_images_permuted_by_hand(images):
+    models = [functional(0), functional(1, "other")]
+    matrix = similarity.compare(
+        *models,
+        batches(images, 50),
+        layers=["conv", "deep"],
+        measures=similarity.MEASURES,
+        max_positions=None,
+        null="permutation",
+        num_permutations=3,
+        seed=4,
+    )
+    a, b = (gathered(model, images) for model in models)
+    x, y = pooled(a["conv"], 2), b["deep"].astype(np.float64)
+    generator = np.random.default_rng(4)
+    orders = [generator.permutation(120) for _ in range(3)]
+    for measure, score in SCORES.items():
+        nulls = [score(rows(x), rows(y[order])) for order in orders]
+        value = score(rows(x), rows(y))
+        assert matrix.values[measure][0, 1] == pytest.approx(value, abs=2e-6)
+        assert matrix.null[measure][0, 1] == pytest.approx(
+            np.mean(nulls), abs=2e-6
+        )
+        count = sum(null >= value for null in nulls)
+        assert matrix.p_value[measure][0, 1] == (1 + count) / 4
+
+
+def test_of_images_permutation_and_closed_form_agree(images):
+    # Noise alone: unrelated, if not for the network's nearly linear maps.
+    noise = np.random.default_rng(3).normal(size=[300, 8, 8, 3])
+    closed, permuted = (
+        similarity.compare(
+            functional(0),
+            functional(1, "other"),
+            [noise.astype(np.float32)],
+            layers=["conv", "deep"],
+            measures=["cca", "cka", "linear_regression"],
+            spatial="average",
+            null=null,
+            num_permutations=100,
+        )
+        for null in ("closed_form", "permutation")
+    )
+    for measure in closed.measures:
+        np.testing.assert_allclose(
+            permuted.values[measure], closed.values[measure], atol=1e-9
+        )
+        np.testing.assert_allclose(
+            permuted.null[measure], closed.null[measure], atol=0.012
+        )
+        # All below 1 in 100: the layers are of the same images.
+        assert closed.p_value[measure].max() < 1e-4
+        np.testing.assert_allclose(permuted.p_value[measure], 1 / 101)
+
+
+class Sampled(keras.Model):
+    """Two layers that see the noise of the images, and the border."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = keras.layers.Lambda(lambda x: x[..., :3], name="first")
+        self.second = keras.layers.Lambda(lambda x: x[..., 3:], name="second")
+
+    def call(self, inputs):
+        return tf.concat([self.first(inputs), self.second(inputs)], -1)
+
+
+def test_what_all_images_share_at_a_position_is_in_the_null_level():
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=[100, 4, 4, 6]).astype(np.float32)
+    images[:, 0] += 3.0  # A border that all images have.
+
+    def result(**options):
+        return similarity.compare(
+            Sampled(),
+            None,
+            [images],
+            layers=["first"],
+            layers_b=["second"],
+            measures=["cca", "cka"],
+            **options,
+        )
+
+    closed = result()
+    matrix = result(null="permutation")
+    for measure in matrix.measures:
+        (score,), (null,) = matrix.values[measure][0], matrix.null[measure][0]
+        assert null > 0.25 and abs(score - null) < 0.02
+        assert matrix.p_value[measure][0, 0] > 0.05
+    # The formulas know nothing of it.
+    assert closed.null["cca"] < 0.2 and np.isnan(closed.null["cka"])
+    assert any("null='permutation'" in note for note in closed.notes)
+    few = result(null="permutation", max_positions=5)
+    assert any("layers of a grid and images" in note for note in few.notes)
+    assert abs(few.values["cca"] - few.null["cca"]) < 0.03
+
+
+def test_no_null_level_where_none_is_asked_for(images):
+    matrix = similarity.compare(
+        functional(), None, [images], layers=["conv"], null=None
+    )
+    for measure in matrix.measures:
+        assert np.isnan(matrix.null[measure]).all()
+        assert np.isnan(matrix.p_value[measure]).all()
+
+
+def test_a_diagonal_is_1_beside_its_null_level(images):
+    matrix = similarity.compare(
+        functional(),
+        None,
+        batches(images, 50),
+        layers=NAMES,
+        null="permutation",
+    )
+    for measure in matrix.measures:
+        np.testing.assert_allclose(np.diag(matrix.values[measure]), 1.0)
+        np.testing.assert_allclose(matrix.p_value[measure], 1 / 21)
+        assert matrix.null[measure].max() < 0.5
+
+
+def test_kept_rows_take_no_more_memory_than_they_may(images):
+    # 120 images of 16 positions and 5 channels, 4 bytes each: 38,400 bytes.
+    def keep(gigabytes):
+        return similarity.compare(
+            functional(),
+            None,
+            batches(images, 50),
+            layers=["conv"],
+            null="permutation",
+            max_gigabytes=gigabytes,
+        )
+
+    keep(38_400 / 1e9)
+    with pytest.raises(ValueError, match="GB after 120 images.*max_positions"):
+        keep(38_399 / 1e9)
 
 
 @pytest.mark.parametrize("spatial", ["positions", "average"])
@@ -456,6 +591,8 @@ def test_a_model_is_left_as_it_was_when_it_fails():
         ({"spatial": "mean"}, "'mean'.*positions, average, flatten"),
         ({"max_positions": 0}, "max_positions=0"),
         ({"max_neurons": 0}, "num_sampled=0"),
+        ({"null": "analytic"}, "'analytic'.*closed_form.*permutation"),
+        ({"num_permutations": 0}, "num_permutations=0"),
         ({"confidence": 0.9}, "num_blocks=1.*num_blocks=20"),
         ({"confidence": 95, "num_blocks": 5}, "confidence=95"),
         ({"dataset": []}, "empty dataset"),

@@ -60,3 +60,16 @@ def layers(num_datapoints=400, sizes=(12, 9), seed=0, shared=5):
         noise = generator.normal(size=(num_datapoints, size))
         sides.append(np.maximum(mixed + noise + 0.5, 0).astype(np.float32))
     return sides
+
+
+def arrays_of(moments):
+    """What moments hold, by name: means, covariances, products of norms."""
+    covariances = [
+        [moments.covariance(a, b) for b in moments.layers]
+        for a in moments.layers
+    ]
+    return {
+        "means": moments.means.numpy(),
+        "covariances": np.block(covariances),
+        "norm_products": moments.norm_products.numpy(),
+    }

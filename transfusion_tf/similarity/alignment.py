@@ -159,8 +159,12 @@ def cka_from_moments(
         grams = [_gram_moments(moments, name) for name in (first, second)]
         mean, variance = null.permutation_moments(grams[0], grams[1], images)
         size = np.sqrt(grams[0].squared * grams[1].squared)
-        level = 0.0 if debiased else float(mean / size)
-        if images == n:  # The variance of whole images is not in the state.
+        is_of_images = images == n
+        if not debiased:
+            level = float(mean / size)
+        elif is_of_images:  # Only what a row has with itself is taken out.
+            level = 0.0
+        if is_of_images:  # The variance of whole images is not in the state.
             biased = _alignment(moments, first, second, debiased=False)
             p_value = null.upper_tail(biased, mean, variance)
     return AlignmentResult(
@@ -297,7 +301,8 @@ def _alignment(
 ) -> float:
     """Returns `|X^T Y|_F^2` of centred layers, or its unbiased form."""
     n = moments.num_datapoints
-    product = moments.remember(
+    remember = moments.remember if first == second else moments.remember_last
+    product = remember(
         ("alignment", first, second),
         lambda: (
             n**2

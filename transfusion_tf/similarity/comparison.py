@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,13 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import intervals, layer_stream, scores
+from transfusion_tf.similarity import layer_stream, pair_scores, scores
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
-from transfusion_tf.similarity.second_moments import Moments
 
 SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
-
-
+_ROUGH_NULL = (
+    "null levels of positions are those of as many rows as images, and know "
+    "nothing of what all images share at a position; null='permutation' "
+    "permutes whole images"
+)
 _ONE_SIDED = ("pwcca", "linear_regression")
 
 
@@ -33,6 +34,9 @@ def compare(
     max_positions: int | None = 16,
     max_neurons: int | None = None,
     seed: int = 0,
+    null: str | None = "closed_form",
+    num_permutations: int = 20,
+    max_gigabytes: float = 4.0,
     num_blocks: int = 1,
     confidence: float | None = None,
     allow_small_n: bool = False,
@@ -40,8 +44,10 @@ def compare(
     """Compares layers of two models, or of one, on the same images.
 
     Images are read once. Memory is quadratic in the neurons of all layers,
-    times `num_blocks`, and does not grow with the number of images. Models
-    run in inference mode, channels last.
+    times `num_blocks`, and does not grow with the number of images; with
+    null="permutation" the rows of all layers are kept instead (float32), and
+    memory is datapoints times neurons. Models run in inference mode, channels
+    last.
 
     Args:
         model_a: Any Keras model: functional, sequential or subclassed.
@@ -61,19 +67,25 @@ def compare(
             place of the image in the stream; None takes all.
         max_neurons: Most neurons (channels) a layer, chosen by `seed`; None
             takes all.
-        seed: Seed of what is chosen.
+        seed: Seed of what is chosen and of permutations.
+        null: Null levels and p-values: "closed_form" costs nothing and holds
+            where a datapoint is an image; of positions it is rough, or NaN.
+            "permutation" permutes whole images of one side, and holds for
+            all. None gives none.
+        num_permutations: The null level is the mean score of so many, and a
+            p-value at least `1 / (num_permutations + 1)`.
+        max_gigabytes: Most memory for kept rows.
         num_blocks: Batches are dealt out to so many blocks, for intervals.
         confidence: Of jackknife intervals, in (0, 1); None computes none.
         allow_small_n: As in `cca`.
 
     Returns:
-        By measure a matrix, with null levels, and p-values where a datapoint
-        is an image.
+        By measure a matrix, with null levels and p-values.
 
     Raises:
         ValueError: If a layer or an option is unknown, grids do not divide,
-            images are missing, not finite or of different shapes, or there
-            are too few for a layer; the message names it.
+            images are missing, not finite or of different shapes, there are
+            too few for a layer (the message names it), or memory is short.
 
     Example:
     >>> model = keras.Sequential([
@@ -90,7 +102,10 @@ def compare(
     Source: Kornblith et al. 2019, arXiv:1905.00414, figure 2; positions as
         datapoints: the paper's appendix on CCA of convolutional layers.
     """
-    _check_options(measures, spatial, max_positions, num_blocks, confidence)
+    options = pair_scores.Options(
+        measures, null, num_permutations, confidence, allow_small_n
+    )
+    _check_options(spatial, max_positions, num_blocks, confidence)
     stream = layer_stream.LayerStream(
         model_a,
         None if model_b is model_a else model_b,
@@ -100,50 +115,56 @@ def compare(
         max_neurons=max_neurons,
         seed=seed,
         num_blocks=num_blocks,
+        keep_rows=null == "permutation",
+        max_gigabytes=max_gigabytes,
     )
     for images in _checked_images(dataset):
         stream.update(images)
-    return _score_all(stream, measures, confidence, allow_small_n)
+    stream.check_not_empty()
+    return _score_all(stream, options)
 
 
 def _score_all(
-    stream: layer_stream.LayerStream,
-    measures: Sequence[str],
-    confidence: float | None,
-    allow_small_n: bool,
+    stream: layer_stream.LayerStream, options: pair_scores.Options
 ) -> SimilarityMatrix:
-    moments = stream.moments()
     shape = len(stream.rows), len(stream.columns)
     arrays = {
-        name: {measure: np.full(shape, np.nan) for measure in measures}
+        name: {measure: np.full(shape, np.nan) for measure in options.measures}
         for name in ARRAYS
     }
     num_datapoints = np.zeros(shape, np.int64)
     notes: list[str] = []
-    done: dict[tuple[str, frozenset[layer_stream.Layer]], scores.Score] = {}
+    done: dict[frozenset[layer_stream.Layer], dict[str, scores.Score]] = {}
     for row, column in np.ndindex(shape):
         a, b = stream.rows[row], stream.columns[column]
-        of_pair = moments[a, b]
-        num_datapoints[row, column] = of_pair.num_datapoints
-        for measure in measures:
-            key = measure, frozenset([a, b])
-            if measure in _ONE_SIDED or key not in done:
-                done[key] = _score(
-                    measure, of_pair, a, b, confidence, allow_small_n
-                )
-            cell = done[key]
+        cells = done.setdefault(frozenset([a, b]), {})
+        wanted = [
+            measure
+            for measure in options.measures
+            if measure in _ONE_SIDED or measure not in cells
+        ]
+        if wanted:
+            cells.update(pair_scores.score_pair(stream, a, b, wanted, options))
+        for measure in options.measures:
+            cell = cells[measure]
             for name in ARRAYS:
                 arrays[name][measure][row, column] = getattr(cell, name)
+            num_datapoints[row, column] = cell.num_datapoints
             notes += [f"{measure}, {a} and {b}: {n}" for n in cell.notes]
     if notes:
         warnings.warn(
             f"{len(notes)} scores have a note. The first: {notes[0]}",
             stacklevel=3,
         )
-    if confidence is not None and "pwcca" in measures:
+    if options.confidence is not None and "pwcca" in options.measures:
         notes.append("pwcca: jackknife intervals are too wide")
+    if (
+        options.null == "closed_form"
+        and num_datapoints.max() > stream.num_images
+    ):
+        notes.append(_ROUGH_NULL)
     return SimilarityMatrix(
-        measures=tuple(measures),
+        measures=tuple(options.measures),
         layers_a=tuple(layer.name for layer in stream.rows),
         layers_b=tuple(layer.name for layer in stream.columns),
         **arrays,
@@ -151,38 +172,6 @@ def _score_all(
         num_datapoints=num_datapoints,
         notes=(*stream.notes(), *notes),
     )
-
-
-def _score(
-    measure: str,
-    moments: Moments,
-    first: layer_stream.Layer,
-    second: layer_stream.Layer,
-    confidence: float | None,
-    allow_small_n: bool,
-) -> scores.Score:
-    def compute(of: Moments, small: bool) -> scores.Score:
-        return scores.compute(
-            measure, of, str(first), str(second), allow_small_n=small
-        )
-
-    with warnings.catch_warnings():
-        # What they say is in the notes, with the layers' names.
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            cell = compute(moments, allow_small_n)
-            if confidence is None:
-                return cell
-            low, high = intervals.jackknife(
-                moments,
-                lambda rest: compute(rest, True).values,
-                confidence,
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{measure} of {first} and {second}: {error}"
-            ) from error
-    return dataclasses.replace(cell, low=low, high=high)
 
 
 def _checked_images(dataset: Any) -> Iterable[tf.Tensor]:
@@ -227,13 +216,11 @@ def _images_of(batch: Any) -> Any:
 
 
 def _check_options(
-    measures: Sequence[str],
     spatial: str,
     max_positions: int | None,
     num_blocks: int,
     confidence: float | None,
 ) -> None:
-    scores.check_measures(measures)
     if spatial not in SPATIAL:
         raise ValueError(
             "There is no such way with the positions of a grid. Received: "
@@ -244,11 +231,9 @@ def _check_options(
             "There must be positions. Received: max_positions="
             f"{max_positions}. Use 1 or more, or None for all."
         )
-    if confidence is not None:
-        intervals.check_confidence(confidence)
-        if num_blocks < 2:
-            raise ValueError(
-                "An interval leaves blocks of images out one by one. "
-                f"Received: confidence={confidence}, num_blocks={num_blocks}. "
-                "Use num_blocks=20, with at least as many batches."
-            )
+    if confidence is not None and num_blocks < 2:
+        raise ValueError(
+            "An interval leaves blocks of images out one by one. "
+            f"Received: confidence={confidence}, num_blocks={num_blocks}. "
+            "Use num_blocks=20, with at least as many batches."
+        )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from transfusion_tf.similarity import capturing, sampling
+from transfusion_tf.similarity.kept_rows import KeptRows
 from transfusion_tf.similarity.moments import RepresentationMoments
 from transfusion_tf.similarity.second_moments import Moments
 
@@ -59,6 +60,8 @@ class LayerStream:
         max_neurons: int | None,
         seed: int,
         num_blocks: int,
+        keep_rows: bool,
+        max_gigabytes: float,
     ):
         """Looks at nothing yet; `similarity.compare` describes the options.
 
@@ -71,6 +74,10 @@ class LayerStream:
             max_neurons: Most neurons a layer.
             seed: Seed of what is chosen.
             num_blocks: Blocks of batches.
+            keep_rows: Whether all rows are kept, for `permuted`. All images
+                give the same positions then: an image that is permuted meets
+                the other at each of them.
+            max_gigabytes: Most memory for kept rows.
         """
         self._models = {"model_a": model_a}
         if model_b is not None:
@@ -81,8 +88,11 @@ class LayerStream:
         self._max_neurons = max_neurons
         self._seed = seed
         self._num_blocks = num_blocks
+        self._keep_rows = keep_rows
+        self._max_gigabytes = max_gigabytes
         self.num_images = 0
-        self._states: dict[Grid, RepresentationMoments] = {}
+        self._states: dict[Grid, RepresentationMoments | KeptRows] = {}
+        self._results: dict[Grid, Moments] = {}
         self._rows_of: tf.types.experimental.PolymorphicFunction
 
     def update(self, images: tf.Tensor) -> None:
@@ -102,21 +112,42 @@ class LayerStream:
             each = int(next(iter(of_state.values())).shape[0]) // max(size, 1)
             state.update_state(of_state, groups=index.repeat(each))
         self.num_images += size
+        self._check_kept()
 
-    def moments(self) -> dict[tuple[Layer, Layer], Moments]:
-        """Returns the moments that hold each pair of a row and a column.
-
-        Raises:
-            ValueError: If no image was seen.
-        """
+    def check_not_empty(self) -> None:
+        """Raises `ValueError` if no image was seen."""
         if not self.num_images:
             raise ValueError(
                 "There are no images to compare layers on. Received: an empty "
                 "dataset. Give batches of images; an iterator that was read "
                 "before is empty."
             )
-        of_grids = {grid: s.result() for grid, s in self._states.items()}
-        return {pair: of_grids[grid] for pair, grid in self._common.items()}
+
+    def pair(self, a: Layer, b: Layer) -> tuple[Moments, tuple[str, str]]:
+        """Returns moments that hold a row and a column, and their names."""
+        grid = self._common[a, b]
+        state = self._states[grid]
+        if isinstance(state, KeptRows):
+            moments = state.pair(str(a), str(b))
+            first, second = moments.layers
+            return moments, (first, second)
+        if grid not in self._results:
+            self._results[grid] = state.result()
+        return self._results[grid], (str(a), str(b))
+
+    def permuted(
+        self, a: Layer, b: Layer, moments: Moments, num_permutations: int
+    ) -> Iterator[Moments]:
+        """Yields what `pair` returned with the images of `b` permuted."""
+        state = self._states[self._common[a, b]]
+        if isinstance(state, KeptRows):
+            yield from state.permuted(
+                str(a),
+                str(b),
+                moments,
+                num_permutations=num_permutations,
+                seed=self._seed,
+            )
 
     def notes(self) -> list[str]:
         """Says what the datapoints and neurons are."""
@@ -133,9 +164,10 @@ class LayerStream:
         if self._max_positions is not None and any(
             math.prod(grid) > self._max_positions for grid in self._states
         ):
+            of_images = " and images" if self._keep_rows else ""
             notes.append(
                 f"{self._max_positions} positions an image, the same of all "
-                f"layers of a grid (seed {self._seed})"
+                f"layers of a grid{of_images} (seed {self._seed})"
             )
         if self._max_neurons is not None:
             notes.append(
@@ -185,9 +217,11 @@ class LayerStream:
             }
             for grid, layers in self._members.items()
         }
-        self._check_size(sizes)
+        if not self._keep_rows:
+            self._check_size(sizes)
+        kind = KeptRows if self._keep_rows else RepresentationMoments
         self._states = {
-            grid: RepresentationMoments(of_grid, num_blocks=self._num_blocks)
+            grid: kind(of_grid, num_blocks=self._num_blocks)
             for grid, of_grid in sizes.items()
         }
 
@@ -210,6 +244,21 @@ class LayerStream:
                 f"The moments of all layers would take {gigabytes:.1f} GiB. "
                 f"Received: layers=None, {most} neurons. Name the layers to "
                 "compare, or sample neurons with max_neurons=64."
+            )
+
+    def _check_kept(self) -> None:
+        kept = sum(
+            state.num_bytes
+            for state in self._states.values()
+            if isinstance(state, KeptRows)
+        )
+        if kept > self._max_gigabytes * 1e9:
+            raise ValueError(
+                "The rows that permutations need take more memory than they "
+                f"may. Received: {kept / 1e9:.2f} GB after {self.num_images} "
+                f"images, max_gigabytes={self._max_gigabytes}. Lower "
+                "max_positions or max_neurons, name fewer layers, or raise "
+                "max_gigabytes."
             )
 
     def _trace(
@@ -263,6 +312,8 @@ class LayerStream:
         size = math.prod(grid)
         if self._max_positions is None or self._max_positions >= size:
             return None
+        if self._keep_rows:
+            index = tf.zeros_like(index)
         return sampling.positions_of_images(
             index, size, self._max_positions, seed=self._seed
         )

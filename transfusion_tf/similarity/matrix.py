@@ -32,7 +32,7 @@ class SimilarityMatrix:
             where a layer is constant. CCA, SVCCA and PWCCA: the (weighted)
             mean coefficient; CKA: debiased.
         null: By measure the scores of unrelated images, the same shape; NaN
-            where no closed form is known.
+            where no closed form is known and none was permuted.
         p_value: By measure how often unrelated images score as much.
         low: By measure the low ends of the intervals; NaN without
             `confidence`.

@@ -18,6 +18,7 @@ class Score:
         values: The score; NaN if a layer is constant.
         null: What it is for unrelated images.
         p_value: How often unrelated images score as much or more.
+        num_datapoints: Rows that it is of.
         notes: What a reader of the score must know.
         low: Low end of its interval; NaN without one.
         high: High end.
@@ -26,17 +27,30 @@ class Score:
     values: float
     null: float
     p_value: float
+    num_datapoints: int
     notes: tuple[str, ...]
     low: float = math.nan
     high: float = math.nan
 
 
+def _score_of(
+    value: float, result: correlation.CCAResult | alignment.AlignmentResult
+) -> Score:
+    return Score(
+        values=value,
+        null=result.null,
+        p_value=result.p_value,
+        num_datapoints=result.num_datapoints,
+        notes=result.notes,
+    )
+
+
 def _of_correlation(result: correlation.CCAResult) -> Score:
-    return Score(result.mean, result.null, result.p_value, result.notes)
+    return _score_of(result.mean, result)
 
 
 def _of_alignment(result: alignment.AlignmentResult) -> Score:
-    return Score(result.score, result.null, result.p_value, result.notes)
+    return _score_of(result.score, result)
 
 
 # Each takes moments, the names of two layers, and allow_small_n.

@@ -75,13 +75,43 @@ class Moments:
         offsets = np.outer(self.offsets[rows], self.offsets[columns])
         return tf.convert_to_tensor(products / self.num_datapoints - offsets)
 
-    @functools.cached_property
-    def covariances(self) -> tf.Tensor:
-        """Stacked covariances, `[num_stacked, num_stacked]`, float64."""
-        whole = linalg.mirrored(self.products) / self.num_datapoints
-        return tf.convert_to_tensor(
-            whole - np.outer(self.offsets, self.offsets)
+    def paired_anew(
+        self,
+        first: str,
+        second: str,
+        covariance: npt.NDArray[np.float64],
+        norm_product: float,
+    ) -> Moments:
+        """Returns moments of the same layers, of which two met otherwise.
+
+        As when the rows of one are permuted: each layer's own moments, and
+        what is remembered of it, stay.
+
+        Args:
+            first: Name of the layer that stands before `second`.
+            second: Name of the other one.
+            covariance: Of the two, `[num_neurons_first, num_neurons_second]`.
+            norm_product: Of the two, as in `norm_products`.
+
+        Returns:
+            The moments, without blocks.
+        """
+        rows, columns = self._slice(first), self._slice(second)
+        offsets = np.outer(self.offsets[rows], self.offsets[columns])
+        products = self.products.copy()
+        products[rows, columns] = (covariance + offsets) * self.num_datapoints
+        names = list(self.layers)
+        places = names.index(first), names.index(second)
+        norms = np.array(self.norm_products)
+        norms[places] = norms[places[::-1]] = norm_product
+        moments = dataclasses.replace(
+            self,
+            products=products,
+            norm_products=tf.convert_to_tensor(norms),
+            blocks=(),
         )
+        vars(moments)["_of_layers"] = self._of_layers
+        return moments
 
     def norm_product(self, first: str, second: str) -> float:
         """Returns an entry of `norm_products` by the layers' names."""
@@ -109,9 +139,9 @@ class Moments:
 
         What is of one layer is needed by all of its pairs in a heat map.
         """
-        if key not in self._remembered:
-            self._remembered[key] = compute()
-        return self._remembered[key]
+        if key not in self._of_layers:
+            self._of_layers[key] = compute()
+        return self._of_layers[key]
 
     def remember_last(self, key: Hashable, compute: Callable[[], T]) -> T:
         """As `remember`, until another key is asked for.
@@ -119,13 +149,17 @@ class Moments:
         What is of one pair is needed by its measures, and of a heat map's
         pairs there are many.
         """
-        last = self._remembered.get("last")
+        last = self._of_pair.get("last")
         if last is None or last[0] != key:
-            last = self._remembered["last"] = (key, compute())
+            last = self._of_pair["last"] = (key, compute())
         return last[1]
 
     @functools.cached_property
-    def _remembered(self) -> dict[Hashable, Any]:
+    def _of_layers(self) -> dict[Hashable, Any]:
+        return {}
+
+    @functools.cached_property
+    def _of_pair(self) -> dict[str, Any]:
         return {}
 
     def spectrum(self, layer: str) -> tuple[tf.Tensor, tf.Tensor]:
