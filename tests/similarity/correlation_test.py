@@ -3,6 +3,7 @@ import pytest
 
 from tests.similarity import oracles
 from transfusion_tf import similarity
+from transfusion_tf.similarity import moments
 
 
 def test_exact_sample_gives_its_correlations():
@@ -186,6 +187,24 @@ def test_between_5_and_20_datapoints_a_direction_warn_with_the_chance_level():
     x, y = oracles.layers(num_datapoints=121)
     with pytest.warns(UserWarning, match=r"10\.1 datapoints.*0\.100$"):
         similarity.cca(x, y)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        similarity.cca,
+        similarity.svcca,
+        similarity.pwcca,
+        similarity.linear_regression,
+        lambda x, y: similarity.cca_from_moments(
+            moments.moments_of_pair(x, y), "x", "y"
+        ),
+    ],
+)
+def test_a_warning_points_at_the_line_that_asked(measure):
+    with pytest.warns(UserWarning, match="datapoints a dir") as caught:
+        measure(*oracles.layers(num_datapoints=121))
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_enough_datapoints_do_not_warn(recwarn):

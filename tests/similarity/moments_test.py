@@ -342,6 +342,27 @@ def test_blocks_leave_out_every_nth_batch():
     assert collect(batches, SIZES).result().blocks == ()
 
 
+def test_a_state_that_cannot_be_written_leaves_the_old_file(
+    tmp_path, monkeypatch
+):
+    x, y = oracles.layers()
+    path = str(tmp_path / "state.npz")
+    collect(in_batches(x, y, 400), SIZES).save(path)
+
+    whole = tf.io.gfile.GFile.write
+
+    def write(file, content):
+        whole(file, content[:100])
+        raise OSError("The disk is full.")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(tf.io.gfile.GFile, "write", write)
+        collect(in_batches(x, y, 50), SIZES).save(path)
+    state = similarity.RepresentationMoments(SIZES)
+    state.load(path)
+    assert state.result().num_datapoints == 400
+
+
 def test_what_is_saved_goes_on_as_if_never_stopped(tmp_path):
     x, y = oracles.layers()
     batches = in_batches(x, y, 50)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import layer_stream, pair_scores, scores
+from transfusion_tf.similarity import layer_stream, pair_scores, scores, warning
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
 
 SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
@@ -152,10 +151,7 @@ def _score_all(
             num_datapoints[row, column] = cell.num_datapoints
             notes += [f"{measure}, {a} and {b}: {n}" for n in cell.notes]
     if notes:
-        warnings.warn(
-            f"{len(notes)} scores have a note. The first: {notes[0]}",
-            stacklevel=3,
-        )
+        warning.warn(f"{len(notes)} scores have a note. The first: {notes[0]}")
     if options.confidence is not None and "pwcca" in options.measures:
         notes.append("pwcca: jackknife intervals are too wide")
     if (

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from transfusion_tf.similarity import bases, linalg, null
+from transfusion_tf.similarity import bases, linalg, null, warning
 from transfusion_tf.similarity.moments import moments_of_pair
 from transfusion_tf.similarity.second_moments import Moments
 
@@ -303,7 +302,7 @@ def check_num_datapoints(
         f"have a mean squared correlation of "
         f"{largest / (num_datapoints - 1):.3f}"
     )
-    warnings.warn(note, stacklevel=5)
+    warning.warn(note)
     return (note,)
 
 

@@ -193,8 +193,11 @@ class RepresentationMoments:
         content = io.BytesIO()
         arrays = {"kind": np.array(json.dumps(self._kind()))}
         np.savez(content, **arrays | self._collected())  # type: ignore[arg-type]
-        with tf.io.gfile.GFile(path, "wb") as file:
+        # A reader, and a run that stops here, finds the file before or after.
+        unfinished = f"{path}.unfinished"
+        with tf.io.gfile.GFile(unfinished, "wb") as file:
             file.write(content.getvalue())
+        tf.io.gfile.rename(unfinished, path, overwrite=True)
 
     def load(self, path: str) -> None:
         """Puts what `save` wrote in the place of everything seen.

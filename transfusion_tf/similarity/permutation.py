@@ -16,7 +16,7 @@ from transfusion_tf.similarity import (
     moments,
 )
 
-MEASURES: tuple[str, ...] = ("cca", "svcca")
+_MEASURES: tuple[str, ...] = ("cca", "svcca")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,11 +113,11 @@ def null_level(
 
 
 def _check_measure(measure: str) -> None:
-    """Raises `ValueError` unless `measure` is one of `MEASURES`."""
-    if measure not in MEASURES:
+    """Raises `ValueError` unless `measure` is one of `_MEASURES`."""
+    if measure not in _MEASURES:
         raise ValueError(
             f"Unknown measure. Received: measure={measure!r}. "
-            f"Choose one of {', '.join(MEASURES)}."
+            f"Choose one of {', '.join(_MEASURES)}."
         )
 
 
