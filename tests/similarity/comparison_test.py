@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from transfusion_tf import similarity
-from transfusion_tf.similarity import capturing
+from transfusion_tf.similarity import capturing, collecting
 
 NAMES = ["conv", "deep", "dense"]
 SCORES = {
@@ -271,14 +271,14 @@ def test_kept_rows_take_no_more_memory_than_they_may(images):
         return similarity.compare(
             functional(),
             None,
-            batches(images, 50),
+            iter(batches(images, 50)),
             layers=["conv"],
             null="permutation",
             max_gigabytes=gigabytes,
         )
 
     keep(38_400 / 1e9)
-    with pytest.raises(ValueError, match="GB after 120 images.*max_positions"):
+    with pytest.raises(ValueError, match="rows of all images take more mem"):
         keep(38_399 / 1e9)
 
 
@@ -648,13 +648,82 @@ def test_a_layer_that_does_not_run_once_is_an_error(images):
         )
 
 
-def test_all_layers_of_a_wide_model_must_be_named():
+@pytest.fixture
+def rows_are_kept(monkeypatch):
+    """Layers of tests are small: their moments fit into any memory."""
+    monkeypatch.setattr(collecting, "_LITTLE_GIGABYTES", 0.0)
+
+
+def test_maps_flattened_to_more_neurons_than_images(images, rows_are_kept):
+    del rows_are_kept
+    matrix = similarity.compare(
+        functional(),
+        functional(1, "other"),
+        batches(images[:50], 20),
+        layers=["deep"],  # 4 x 4 x 4 neurons.
+        measures=["cka", "procrustes"],
+        spatial="flatten",
+    )
+    a, b = (
+        gathered(model, images[:50])["deep"].reshape(50, -1)
+        for model in (functional(), functional(1))
+    )
+    for measure in matrix.measures:
+        assert matrix.values[measure][0, 0] == pytest.approx(
+            SCORES[measure](a, b), abs=1e-6
+        )
+    assert any(note.startswith("rows of all") for note in matrix.notes)
+
+
+@pytest.mark.parametrize("spatial", ["positions", "average"])
+def test_kept_rows_and_moments_give_one_matrix(images, spatial, monkeypatch):
+    def result(gigabytes):
+        monkeypatch.setattr(collecting, "_LITTLE_GIGABYTES", gigabytes)
+        return similarity.compare(
+            functional(),
+            None,
+            iter(batches(images, 30)),  # Read once; nobody knows its length.
+            layers=NAMES,
+            measures=similarity.MEASURES,
+            spatial=spatial,
+            num_blocks=4,
+            confidence=0.9,
+        )
+
+    kept, whole = result(0.0), result(1.0)
+    assert any(note.startswith("rows of all") for note in kept.notes)
+    assert any(note.startswith("moments of all") for note in whole.notes)
+    for measure in whole.measures:
+        for array in ("values", "null", "p_value", "low", "high"):
+            np.testing.assert_allclose(
+                getattr(kept, array)[measure],
+                getattr(whole, array)[measure],
+                atol=1e-7,
+            )
+
+
+def test_pwcca_of_neurons_that_are_not_kept_is_an_error(images, rows_are_kept):
+    del rows_are_kept
+    with pytest.raises(ValueError, match="weighs neurons.*model_a: deep"):
+        similarity.compare(
+            functional(),
+            None,
+            [images[:50]],
+            layers=["deep"],
+            measures=["pwcca"],
+            spatial="flatten",
+        )
+
+
+def test_layers_that_fit_nowhere_are_refused_at_the_first_batch():
     model = keras.Sequential(
         [keras.Input([4]), keras.layers.Dense(9000, name="wide")]
     )
-    images = np.zeros([4, 4], np.float32)
-    with pytest.raises(ValueError, match="0.6 GiB.*9000 neurons"):
-        similarity.compare(model, None, [images])
+    images = np.random.default_rng(0).normal(size=[8, 4]).astype(np.float32)
+    matrix = similarity.compare(model, None, [images], measures=["cka"])
+    assert matrix.values["cka"][0, 0] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="0.29 GB of rows, 1.94 GB of moments"):
+        similarity.compare(model, None, [images] * 1000, max_gigabytes=0.2)
 
 
 def test_positions_are_different_ones_and_follow_the_image():

@@ -42,11 +42,11 @@ def compare(
 ) -> SimilarityMatrix:
     """Compares layers of two models, or of one, on the same images.
 
-    Images are read once. Memory is quadratic in the neurons of all layers,
-    times `num_blocks`, and does not grow with the number of images; with
-    null="permutation" the rows of all layers are kept instead (float32), and
-    memory is datapoints times neurons. Models run in inference mode, channels
-    last.
+    Images are read once. What is collected of them is moments, quadratic in
+    the neurons of all layers times `num_blocks`, for any number of images;
+    or, where these take more than 1 GB and rows less, and always with
+    null="permutation", the rows (float32), datapoints times neurons. Notes
+    say which. Models run in inference mode, channels last.
 
     Args:
         model_a: Any Keras model: functional, sequential or subclassed.
@@ -73,7 +73,7 @@ def compare(
             all. None gives none.
         num_permutations: The null level is the mean score of so many, and a
             p-value at least `1 / (num_permutations + 1)`.
-        max_gigabytes: Most memory for kept rows.
+        max_gigabytes: Most memory for what is collected.
         num_blocks: Batches are dealt out to so many blocks, for intervals.
         confidence: Of jackknife intervals, in (0, 1); None computes none.
         allow_small_n: As in `cca`.
@@ -114,18 +114,19 @@ def compare(
         max_neurons=max_neurons,
         seed=seed,
         num_blocks=num_blocks,
+        num_batches=_num_batches(dataset),
         keep_rows=null == "permutation",
         max_gigabytes=max_gigabytes,
     )
     for images in _checked_images(dataset):
         stream.update(images)
-    stream.check_not_empty()
     return _score_all(stream, options)
 
 
 def _score_all(
     stream: layer_stream.LayerStream, options: pair_scores.Options
 ) -> SimilarityMatrix:
+    stream.check_not_empty()
     shape = len(stream.rows), len(stream.columns)
     arrays = {
         name: {measure: np.full(shape, np.nan) for measure in options.measures}
@@ -198,6 +199,14 @@ def _checked_images(dataset: Any) -> Iterable[tf.Tensor]:
                     "reads and how it scales it."
                 )
         yield images
+
+
+def _num_batches(dataset: Any) -> int | None:
+    """Returns how many there are; None of a generator."""
+    try:
+        return len(dataset)
+    except TypeError:
+        return None
 
 
 def _images_of(batch: Any) -> Any:

@@ -12,6 +12,9 @@ from transfusion_tf.similarity import inputs, linalg
 from transfusion_tf.similarity.moments import RepresentationMoments
 from transfusion_tf.similarity.second_moments import Moments
 
+# Of a wide layer, so many at a time are held in float64.
+_COLUMNS = 4096
+
 
 class KeptRows:
     """Keeps the rows of several layers, batch by batch.
@@ -20,6 +23,11 @@ class KeptRows:
     neurons, `num_datapoints * num_neurons` numbers as they come: it is the
     place for few images of wide layers, and for what needs the rows
     themselves, as permutations do.
+
+    A layer of more neurons than rows is turned, so that all it has lies in as
+    many directions as there are rows. Those follow from the Gram matrix of
+    the rows, and any measure that a rotation of the neurons does not change
+    is the same to rounding: all but PWCCA.
 
     Args:
         layers: Layer name -> number of neurons.
@@ -41,6 +49,7 @@ class KeptRows:
         self.num_blocks = num_blocks
         self._batches: dict[str, list[npt.NDArray]] = {n: [] for n in layers}
         self._groups: list[npt.NDArray] = []
+        self._turned: dict[str, list[npt.NDArray]] = {}
 
     @property
     def num_bytes(self) -> int:
@@ -64,11 +73,11 @@ class KeptRows:
         Raises:
             ValueError: If a value is not finite; the message names the layer.
         """
-        layers = [activations[name] for name in self.layers]
-        sums = np.array([np.sum(layer) for layer in layers])
+        layers = [tf.convert_to_tensor(activations[n]) for n in self.layers]
+        sums = np.array([layer.numpy().sum() for layer in layers])
         inputs.check_finite(layers, list(self.layers), sums)
-        for name, batches in self._batches.items():
-            batches.append(np.asarray(activations[name]))
+        for name, layer in zip(self.layers, layers, strict=True):
+            self._batches[name].append(layer.numpy())
         self._groups.append(np.asarray(groups))
 
     def pair(self, first: str, second: str) -> Moments:
@@ -83,18 +92,19 @@ class KeptRows:
             The moments, whose `layers` are these two in this order.
         """
         names = first, second if second != first else f"{second}, again"
-        sizes = self.layers[first], self.layers[second]
-        state = RepresentationMoments(
-            dict(zip(names, sizes, strict=True)), num_blocks=self.num_blocks
-        )
-        for *rows, groups in zip(
-            self._batches[first],
-            self._batches[second],
-            self._groups,
-            strict=True,
-        ):
+        x, y = self._rows(first), self._rows(second)
+        sizes = {
+            name: rows[0].shape[1]
+            for name, rows in zip(names, (x, y), strict=True)
+        }
+        state = RepresentationMoments(sizes, num_blocks=self.num_blocks)
+        for *rows, groups in zip(x, y, self._groups, strict=True):
             state.update_state(dict(zip(names, rows, strict=True)), groups)
         return state.result()
+
+    def is_wide(self, layer: str) -> bool:
+        """Tells whether a layer has more neurons than rows, of all batches."""
+        return self.layers[layer] > sum(map(len, self._groups))
 
     def permuted(
         self,
@@ -119,7 +129,7 @@ class KeptRows:
         """
         own_x, own_y = moments.layers
         x, y = (
-            np.concatenate(self._batches[layer]) - moments.mean(own).numpy()
+            np.concatenate(self._rows(layer)) - moments.mean(own).numpy()
             for layer, own in ((first, own_x), (second, own_y))
         )
         norms = [np.einsum("ij,ij->i", rows, rows) for rows in (x, y)]
@@ -135,3 +145,32 @@ class KeptRows:
                 linalg.product(left, right, transpose_a=True).numpy(),
                 float(norms[0] @ norms[1][rows]),
             )
+
+    def _rows(self, layer: str) -> list[npt.NDArray]:
+        """Returns the rows of each batch, those of a wide layer turned."""
+        if not self.is_wide(layer):
+            return self._batches[layer]
+        if layer not in self._turned:
+            ends = np.cumsum([len(groups) for groups in self._groups])[:-1]
+            turned = _turn(np.concatenate(self._batches[layer]))
+            self._turned[layer] = np.split(turned, ends)
+        return self._turned[layer]
+
+
+def _turn(rows: npt.NDArray) -> npt.NDArray[np.float64]:
+    """Returns centred rows in the directions that they span.
+
+    Args:
+        rows: `[num_datapoints, num_neurons]`.
+
+    Returns:
+        `[num_datapoints, num_datapoints]`, with the same Gram matrix.
+    """
+    gram = np.zeros([len(rows), len(rows)])
+    for start in range(0, rows.shape[1], _COLUMNS):
+        part = rows[:, start : start + _COLUMNS].astype(np.float64)
+        part -= part[:1].copy()  # Exactly 0 where a neuron is constant.
+        part -= part.mean(axis=0)
+        gram += part @ part.T
+    variances, vectors = linalg.eigh(tf.convert_to_tensor(gram))
+    return vectors.numpy() * np.sqrt(np.maximum(variances.numpy(), 0.0))

@@ -11,15 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.similarity import capturing, sampling
+from transfusion_tf.similarity import capturing, collecting, sampling
+from transfusion_tf.similarity.collecting import Grid
 from transfusion_tf.similarity.kept_rows import KeptRows
 from transfusion_tf.similarity.moments import RepresentationMoments
 from transfusion_tf.similarity.second_moments import Moments
-
-# Moments of more neurons than this are made only of layers that are named.
-_MOST_NEURONS_BY_DEFAULT = 8192
-
-Grid = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +56,7 @@ class LayerStream:
         max_neurons: int | None,
         seed: int,
         num_blocks: int,
+        num_batches: int | None,
         keep_rows: bool,
         max_gigabytes: float,
     ):
@@ -74,10 +71,11 @@ class LayerStream:
             max_neurons: Most neurons a layer.
             seed: Seed of what is chosen.
             num_blocks: Blocks of batches.
+            num_batches: How many will come, or None where nobody knows.
             keep_rows: Whether all rows are kept, for `permuted`. All images
                 give the same positions then: an image that is permuted meets
                 the other at each of them.
-            max_gigabytes: Most memory for kept rows.
+            max_gigabytes: Most memory for what is collected.
         """
         self._models = {"model_a": model_a}
         if model_b is not None:
@@ -88,6 +86,7 @@ class LayerStream:
         self._max_neurons = max_neurons
         self._seed = seed
         self._num_blocks = num_blocks
+        self._num_batches = num_batches
         self._keep_rows = keep_rows
         self._max_gigabytes = max_gigabytes
         self.num_images = 0
@@ -135,6 +134,14 @@ class LayerStream:
             self._results[grid] = state.result()
         return self._results[grid], (str(a), str(b))
 
+    def has_neurons(self, a: Layer, b: Layer) -> bool:
+        """Tells whether what `pair` returns has the neurons of `a`.
+
+        Rows of more neurons than rows come in other directions.
+        """
+        state = self._states[self._common[a, b]]
+        return not isinstance(state, KeptRows) or not state.is_wide(str(a))
+
     def permuted(
         self, a: Layer, b: Layer, moments: Moments, num_permutations: int
     ) -> Iterator[Moments]:
@@ -151,7 +158,7 @@ class LayerStream:
 
     def notes(self) -> list[str]:
         """Says what the datapoints and neurons are."""
-        notes = [f"spatial: {self._spatial}"]
+        notes = [f"spatial: {self._spatial}", self._collection.note]
         pooled: dict[str, None] = {}
         for pair, grid in self._common.items():
             for layer in pair:
@@ -217,9 +224,18 @@ class LayerStream:
             }
             for grid, layers in self._members.items()
         }
-        if not self._keep_rows:
-            self._check_size(sizes)
-        kind = KeptRows if self._keep_rows else RepresentationMoments
+        num_images = None
+        if self._num_batches is not None:
+            num_images = self._num_batches * int(images.shape[0])
+        self._collection = collecting.choose(
+            {grid: sum(of_grid.values()) for grid, of_grid in sizes.items()},
+            self._max_positions,
+            num_images,
+            num_blocks=self._num_blocks,
+            keep_rows=self._keep_rows,
+            max_gigabytes=self._max_gigabytes,
+        )
+        kind = KeptRows if self._collection.is_rows else RepresentationMoments
         self._states = {
             grid: kind(of_grid, num_blocks=self._num_blocks)
             for grid, of_grid in sizes.items()
@@ -236,16 +252,6 @@ class LayerStream:
             )
         return [Layer(side, name) for name in names]
 
-    def _check_size(self, sizes: Mapping[Grid, Mapping[str, int]]) -> None:
-        most = max(sum(of_grid.values()) for of_grid in sizes.values())
-        if self._names[0] is None and most > _MOST_NEURONS_BY_DEFAULT:
-            gigabytes = 8 * most**2 * self._num_blocks / 2**30
-            raise ValueError(
-                f"The moments of all layers would take {gigabytes:.1f} GiB. "
-                f"Received: layers=None, {most} neurons. Name the layers to "
-                "compare, or sample neurons with max_neurons=64."
-            )
-
     def _check_kept(self) -> None:
         kept = sum(
             state.num_bytes
@@ -253,12 +259,10 @@ class LayerStream:
             if isinstance(state, KeptRows)
         )
         if kept > self._max_gigabytes * 1e9:
-            raise ValueError(
-                "The rows that permutations need take more memory than they "
-                f"may. Received: {kept / 1e9:.2f} GB after {self.num_images} "
-                f"images, max_gigabytes={self._max_gigabytes}. Lower "
-                "max_positions or max_neurons, name fewer layers, or raise "
-                "max_gigabytes."
+            collecting.raise_too_large(
+                f"{kept / 1e9:.2f} GB after {self.num_images} images",
+                "rows of all images",
+                self._max_gigabytes,
             )
 
     def _trace(

@@ -73,6 +73,12 @@ def score_pair(
     Raises:
         ValueError: As a measure does; the message names measure and layers.
     """
+    if "pwcca" in measures and not stream.has_neurons(a, b):
+        raise ValueError(
+            "PWCCA weighs neurons, and of a layer with more neurons than "
+            f"datapoints they are not kept. Received: {a}. Use more images, "
+            "sample neurons with max_neurons=64, or leave pwcca out."
+        )
     moments, names = stream.pair(a, b)
     with warnings.catch_warnings():
         # What they say is in the notes.
