@@ -103,7 +103,7 @@ def test_a_value_that_is_not_finite_is_an_error_with_the_layers_name():
 def choose(num_neurons, num_images, **options):
     defaults = {"num_blocks": 1, "keep_rows": False, "max_gigabytes": 4.0}
     return collecting.choose(
-        num_neurons, 16, num_images, **(defaults | options)
+        list(num_neurons.items()), 16, num_images, **(defaults | options)
     )
 
 

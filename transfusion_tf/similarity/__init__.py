@@ -62,6 +62,8 @@ from transfusion_tf.similarity.sampling import (
 )
 from transfusion_tf.similarity.scores import MEASURES
 from transfusion_tf.similarity.second_moments import Moments
+from transfusion_tf.similarity.seed_bands import SeedBand, SeedComparison
+from transfusion_tf.similarity.seeds import compare_seeds
 
 __all__ = [
     "AlignmentResult",
@@ -75,6 +77,8 @@ __all__ = [
     "PredictionSimilarity",
     "ProtocolResult",
     "RepresentationMoments",
+    "SeedBand",
+    "SeedComparison",
     "SimilarityMatrix",
     "cca",
     "cca_from_moments",
@@ -83,6 +87,7 @@ __all__ = [
     "cka_from_moments",
     "choose_positions",
     "compare",
+    "compare_seeds",
     "conventions",
     "corrected_cka",
     "corrected_hsic",

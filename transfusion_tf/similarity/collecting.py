@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection
 
 # Up to so much, moments are taken without a look at how many images there
 # are: all pairs are then scored in the least time.
@@ -17,7 +17,7 @@ Grid = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Collection:
+class Choice:
     """What is collected.
 
     Attributes:
@@ -30,21 +30,22 @@ class Collection:
 
 
 def choose(
-    num_neurons: Mapping[Grid, int],
+    states: Collection[tuple[Grid, int]],
     max_positions: int | None,
     num_images: int | None,
     *,
     num_blocks: int,
     keep_rows: bool,
     max_gigabytes: float,
-) -> Collection:
+) -> Choice:
     """Chooses what is collected.
 
     Moments grow with the square of the neurons, rows with the neurons and the
     images. Scores are the same.
 
     Args:
-        num_neurons: Neurons of all layers of each grid.
+        states: Of all layers that are compared with each other, their grid
+            and the sum of their neurons.
         max_positions: Most positions that are taken of a grid, or None.
         num_images: How many there will be, or None where nobody knows.
         num_blocks: Blocks of moments.
@@ -56,18 +57,18 @@ def choose(
 
     Example:
     >>> options = dict(num_blocks=1, keep_rows=False, max_gigabytes=4.0)
-    >>> choose({(): 1000}, None, 100_000, **options).note
+    >>> choose([((), 1000)], None, 100_000, **options).note
     'moments of all layers, 0.02 GB'
-    >>> choose({(): 50_000}, None, 1000, **options).note
+    >>> choose([((), 50_000)], None, 1000, **options).note
     'rows of all layers, 0.20 GB; their moments would take 60.00 GB'
     """
-    squares = sum(size**2 for size in num_neurons.values())
+    squares = sum(size**2 for _, size in states)
     moments = _BYTES_OF_A_PRODUCT * num_blocks * squares / 1e9
     rows = None
     if num_images is not None:
         numbers = sum(
             min(math.prod(grid), max_positions or math.prod(grid)) * size
-            for grid, size in num_neurons.items()
+            for grid, size in states
         )
         rows = _BYTES_OF_A_NUMBER * num_images * numbers / 1e9
     is_rows = keep_rows or (
@@ -83,12 +84,12 @@ def choose(
             max_gigabytes,
         )
     if is_rows:
-        return Collection(
+        return Choice(
             True,
             f"rows of all layers, {of_rows}; their moments would take "
             f"{moments:.2f} GB",
         )
-    return Collection(False, f"moments of all layers, {moments:.2f} GB")
+    return Choice(False, f"moments of all layers, {moments:.2f} GB")
 
 
 def raise_too_large(received: str, kind: str, max_gigabytes: float) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from transfusion_tf.similarity import layer_stream, pair_scores, scores, warning
+from transfusion_tf.similarity import (
+    batches,
+    layer_stream,
+    pair_scores,
+    scores,
+    warning,
+)
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
 
 SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
@@ -18,7 +24,6 @@ _ROUGH_NULL = (
     "nothing of what all images share at a position; null='permutation' "
     "permutes whole images"
 )
-_ONE_SIDED = ("pwcca", "linear_regression")
 
 
 def compare(
@@ -91,7 +96,7 @@ def compare(
     ...     keras.Input([8, 8, 3]),
     ...     keras.layers.Conv2D(4, 3, name="conv"),
     ...     keras.layers.Dense(2, name="dense")])
-    >>> images = tf.random.stateless_uniform([64, 8, 8, 3], seed=[0, 0])
+    >>> images = np.random.default_rng(0).random([64, 8, 8, 3], np.float32)
     >>> matrix = compare(model, None, [images], measures=["cka"])
     >>> round(float(matrix.values["cka"][0, 0]), 6)
     1.0
@@ -102,32 +107,58 @@ def compare(
         datapoints: the paper's appendix on CCA of convolutional layers.
     """
     options = pair_scores.Options(
-        measures, null, num_permutations, confidence, allow_small_n
+        measures, null, num_permutations, confidence, num_blocks, allow_small_n
     )
-    _check_options(spatial, max_positions, num_blocks, confidence)
+    models, sides = _sides(model_a, model_b, layers, layers_b)
     stream = layer_stream.LayerStream(
-        model_a,
-        None if model_b is model_a else model_b,
-        (layers, layers_b),
+        models,
+        sides,
+        _all_pairs,
         spatial=spatial,
         max_positions=max_positions,
         max_neurons=max_neurons,
         seed=seed,
         num_blocks=num_blocks,
-        num_batches=_num_batches(dataset),
+        num_batches=batches.num_batches(dataset),
         keep_rows=null == "permutation",
         max_gigabytes=max_gigabytes,
     )
-    for images in _checked_images(dataset):
+    for images in batches.checked_images(dataset):
         stream.update(images)
     return _score_all(stream, options)
+
+
+def _sides(
+    model_a: keras.Model,
+    model_b: keras.Model | None,
+    layers: Sequence[str] | None,
+    layers_b: Sequence[str] | None,
+) -> tuple[dict[str, keras.Model], list[layer_stream.Side]]:
+    """Returns the models, and of both sides the model and its layers."""
+    models, second = {"model_a": model_a}, "model_a"
+    if model_b is not None and model_b is not model_a:
+        second = "model_b"
+        models[second] = model_b
+    return models, [
+        ("model_a", layers),
+        (second, layers if layers_b is None else layers_b),
+    ]
+
+
+def _all_pairs(
+    sides: Sequence[Sequence[layer_stream.Layer]],
+) -> dict[layer_stream.Pair, str]:
+    """Pairs each layer of one side with each of the other, in one state."""
+    rows, columns = sides
+    return dict.fromkeys(itertools.product(rows, columns), "all layers")
 
 
 def _score_all(
     stream: layer_stream.LayerStream, options: pair_scores.Options
 ) -> SimilarityMatrix:
     stream.check_not_empty()
-    shape = len(stream.rows), len(stream.columns)
+    rows, columns = stream.sides
+    shape = len(rows), len(columns)
     arrays = {
         name: {measure: np.full(shape, np.nan) for measure in options.measures}
         for name in ARRAYS
@@ -136,12 +167,12 @@ def _score_all(
     notes: list[str] = []
     done: dict[frozenset[layer_stream.Layer], dict[str, scores.Score]] = {}
     for row, column in np.ndindex(shape):
-        a, b = stream.rows[row], stream.columns[column]
+        a, b = rows[row], columns[column]
         cells = done.setdefault(frozenset([a, b]), {})
         wanted = [
             measure
             for measure in options.measures
-            if measure in _ONE_SIDED or measure not in cells
+            if measure in scores.ONE_SIDED or measure not in cells
         ]
         if wanted:
             cells.update(pair_scores.score_pair(stream, a, b, wanted, options))
@@ -162,83 +193,10 @@ def _score_all(
         notes.append(_ROUGH_NULL)
     return SimilarityMatrix(
         measures=tuple(options.measures),
-        layers_a=tuple(layer.name for layer in stream.rows),
-        layers_b=tuple(layer.name for layer in stream.columns),
+        layers_a=tuple(layer.name for layer in rows),
+        layers_b=tuple(layer.name for layer in columns),
         **arrays,
         num_images=stream.num_images,
         num_datapoints=num_datapoints,
         notes=(*stream.notes(), *notes),
     )
-
-
-def _checked_images(dataset: Any) -> Iterable[tf.Tensor]:
-    if tf.is_tensor(dataset) or isinstance(dataset, np.ndarray):
-        raise ValueError(
-            "Images come in batches. Received: one array of shape "
-            f"{tuple(dataset.shape)}. Give a tf.data.Dataset of batches, or "
-            "[images]."
-        )
-    first: tf.Tensor | None = None
-    for place, batch in enumerate(dataset):
-        images = tf.convert_to_tensor(_images_of(batch))
-        if first is None:
-            first = images
-        if (images.shape[1:], images.dtype) != (first.shape[1:], first.dtype):
-            raise ValueError(
-                "All batches hold images of one shape. Received: batch "
-                f"{place} of shape {tuple(images.shape)}, "
-                f"{images.dtype.name}; the first is of "
-                f"{tuple(first.shape)}, {first.dtype.name}. Resize the images."
-            )
-        if images.dtype.is_floating:
-            count = int(tf.math.count_nonzero(~tf.math.is_finite(images)))
-            if count:
-                raise ValueError(
-                    f"Images are not finite. Received: {count} values NaN or "
-                    f"infinite in batch {place}. Look at what the dataset "
-                    "reads and how it scales it."
-                )
-        yield images
-
-
-def _num_batches(dataset: Any) -> int | None:
-    """Returns how many there are; None of a generator."""
-    try:
-        return len(dataset)
-    except TypeError:
-        return None
-
-
-def _images_of(batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        if "image" not in batch:
-            raise ValueError(
-                "A batch that is a dictionary has its images at 'image'. "
-                f"Received: {sorted(batch)}. Map the dataset to that."
-            )
-        return batch["image"]
-    return _images_of(batch[0]) if isinstance(batch, tuple) else batch
-
-
-def _check_options(
-    spatial: str,
-    max_positions: int | None,
-    num_blocks: int,
-    confidence: float | None,
-) -> None:
-    if spatial not in SPATIAL:
-        raise ValueError(
-            "There is no such way with the positions of a grid. Received: "
-            f"spatial={spatial!r}. Use one of {', '.join(SPATIAL)}."
-        )
-    if max_positions is not None and max_positions < 1:
-        raise ValueError(
-            "There must be positions. Received: max_positions="
-            f"{max_positions}. Use 1 or more, or None for all."
-        )
-    if confidence is not None and num_blocks < 2:
-        raise ValueError(
-            "An interval leaves blocks of images out one by one. "
-            f"Received: confidence={confidence}, num_blocks={num_blocks}. "
-            "Use num_blocks=20, with at least as many batches."
-        )

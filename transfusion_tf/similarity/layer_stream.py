@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -16,6 +16,8 @@ from transfusion_tf.similarity.collecting import Grid
 from transfusion_tf.similarity.kept_rows import KeptRows
 from transfusion_tf.similarity.moments import RepresentationMoments
 from transfusion_tf.similarity.second_moments import Moments
+
+SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,26 +32,31 @@ class Layer:
         return f"{self.side}: {self.name}"
 
 
+# Which model, and the names of its layers; None names all with weights.
+Side = tuple[str, Sequence[str] | None]
+Pair = tuple[Layer, Layer]
+# Of a state: what it is called, and the grid of its layers.
+Place = tuple[str, Grid]
+
+
 class LayerStream:
-    """Collects moments of the layers of both sides, batch by batch.
+    """Collects moments of the layers of several models, batch by batch.
 
     Layers of different grids have no common datapoints, so there is a state
     for each grid that two layers are compared on, of all layers that are.
 
     Attributes:
-        rows: Layers of the first side; known from the first batch on.
-        columns: Layers of the second side.
+        sides: Layers of each side; known from the first batch on.
         num_images: Images seen.
     """
 
-    rows: list[Layer]
-    columns: list[Layer]
+    sides: list[list[Layer]]
 
     def __init__(
         self,
-        model_a: keras.Model,
-        model_b: keras.Model | None,
-        names: tuple[Sequence[str] | None, Sequence[str] | None],
+        models: Mapping[str, keras.Model],
+        sides: Sequence[Side],
+        pair_up: Callable[[Sequence[Sequence[Layer]]], Mapping[Pair, str]],
         *,
         spatial: str,
         max_positions: int | None,
@@ -63,9 +70,11 @@ class LayerStream:
         """Looks at nothing yet; `similarity.compare` describes the options.
 
         Args:
-            model_a: The model of the first side.
-            model_b: That of the second side, or None for the same one.
-            names: Names of the layers of both sides, or None.
+            models: Each once, by name.
+            sides: What is compared with each other.
+            pair_up: Takes the layers of each side, returns the pairs to be
+                compared and for each the name of its state: pairs that share
+                layers belong into one.
             spatial: What a datapoint is.
             max_positions: Most positions an image.
             max_neurons: Most neurons a layer.
@@ -76,11 +85,14 @@ class LayerStream:
                 give the same positions then: an image that is permuted meets
                 the other at each of them.
             max_gigabytes: Most memory for what is collected.
+
+        Raises:
+            ValueError: If an option is unknown or out of range.
         """
-        self._models = {"model_a": model_a}
-        if model_b is not None:
-            self._models["model_b"] = model_b
-        self._names = names
+        _check_options(spatial, max_positions)
+        self._models = dict(models)
+        self._sides = sides
+        self._pair_up = pair_up
         self._spatial = spatial
         self._max_positions = max_positions
         self._max_neurons = max_neurons
@@ -90,8 +102,8 @@ class LayerStream:
         self._keep_rows = keep_rows
         self._max_gigabytes = max_gigabytes
         self.num_images = 0
-        self._states: dict[Grid, RepresentationMoments | KeptRows] = {}
-        self._results: dict[Grid, Moments] = {}
+        self._states: dict[Place, RepresentationMoments | KeptRows] = {}
+        self._results: dict[Place, Moments] = {}
         self._rows_of: tf.types.experimental.PolymorphicFunction
 
     def update(self, images: tf.Tensor) -> None:
@@ -106,8 +118,8 @@ class LayerStream:
         size = int(images.shape[0])
         index = np.arange(self.num_images, self.num_images + size)
         rows = self._rows_of(images, tf.constant(index, tf.int64))
-        for grid, state in self._states.items():
-            of_state = rows[str(grid)]
+        for place, state in self._states.items():
+            of_state = rows[str(place)]
             each = int(next(iter(of_state.values())).shape[0]) // max(size, 1)
             state.update_state(of_state, groups=index.repeat(each))
         self.num_images += size
@@ -123,30 +135,30 @@ class LayerStream:
             )
 
     def pair(self, a: Layer, b: Layer) -> tuple[Moments, tuple[str, str]]:
-        """Returns moments that hold a row and a column, and their names."""
-        grid = self._common[a, b]
-        state = self._states[grid]
+        """Returns moments that hold two layers, and their names in them."""
+        place = self._places[a, b]
+        state = self._states[place]
         if isinstance(state, KeptRows):
             moments = state.pair(str(a), str(b))
             first, second = moments.layers
             return moments, (first, second)
-        if grid not in self._results:
-            self._results[grid] = state.result()
-        return self._results[grid], (str(a), str(b))
+        if place not in self._results:
+            self._results[place] = state.result()
+        return self._results[place], (str(a), str(b))
 
     def has_neurons(self, a: Layer, b: Layer) -> bool:
         """Tells whether what `pair` returns has the neurons of `a`.
 
         Rows of more neurons than rows come in other directions.
         """
-        state = self._states[self._common[a, b]]
+        state = self._states[self._places[a, b]]
         return not isinstance(state, KeptRows) or not state.is_wide(str(a))
 
     def permuted(
         self, a: Layer, b: Layer, moments: Moments, num_permutations: int
     ) -> Iterator[Moments]:
         """Yields what `pair` returned with the images of `b` permuted."""
-        state = self._states[self._common[a, b]]
+        state = self._states[self._places[a, b]]
         if isinstance(state, KeptRows):
             yield from state.permuted(
                 str(a),
@@ -160,7 +172,7 @@ class LayerStream:
         """Says what the datapoints and neurons are."""
         notes = [f"spatial: {self._spatial}", self._collection.note]
         pooled: dict[str, None] = {}
-        for pair, grid in self._common.items():
+        for pair, (_, grid) in self._places.items():
             for layer in pair:
                 if self._grids[layer] != grid:
                     pooled[
@@ -169,7 +181,7 @@ class LayerStream:
                         f"{_grid_text(grid)} beside layers of that grid"
                     ] = None
         if self._max_positions is not None and any(
-            math.prod(grid) > self._max_positions for grid in self._states
+            math.prod(grid) > self._max_positions for _, grid in self._states
         ):
             of_images = " and images" if self._keep_rows else ""
             notes.append(
@@ -188,25 +200,14 @@ class LayerStream:
         for model in self._models.values():
             if not model.built:
                 model(images[:1], training=False)
-        first, *others = self._models
-        second = others[0] if others else first
-        names_a, names_b = self._names
-        if names_b is None:
-            names_b = names_a
-        self.rows, self.columns = (
-            self._layers(side, names)
-            for side, names in ((first, names_a), (second, names_b))
-        )
+        self.sides = [self._layers(*side) for side in self._sides]
+        self._pairs = self._pair_up(self.sides)
+        layers = dict.fromkeys(itertools.chain(*self.sides))
         self._found = {
-            side: capturing.find_layers(
-                self._models[side],
-                [
-                    layer.name
-                    for layer in dict.fromkeys(self.rows + self.columns)
-                    if layer.side == side
-                ],
+            name: capturing.find_layers(
+                model, [layer.name for layer in layers if layer.side == name]
             )
-            for side in self._models
+            for name, model in self._models.items()
         }
         self._rows_of = tf.function(
             self._trace,
@@ -218,17 +219,17 @@ class LayerStream:
         )
         traced = self._rows_of.get_concrete_function().structured_outputs
         sizes = {
-            grid: {
-                str(layer): int(traced[str(grid)][str(layer)].shape[1])
+            place: {
+                str(layer): int(traced[str(place)][str(layer)].shape[1])
                 for layer in layers
             }
-            for grid, layers in self._members.items()
+            for place, layers in self._members.items()
         }
         num_images = None
         if self._num_batches is not None:
             num_images = self._num_batches * int(images.shape[0])
         self._collection = collecting.choose(
-            {grid: sum(of_grid.values()) for grid, of_grid in sizes.items()},
+            [(grid, sum(own.values())) for (_, grid), own in sizes.items()],
             self._max_positions,
             num_images,
             num_blocks=self._num_blocks,
@@ -237,8 +238,8 @@ class LayerStream:
         )
         kind = KeptRows if self._collection.is_rows else RepresentationMoments
         self._states = {
-            grid: kind(of_grid, num_blocks=self._num_blocks)
-            for grid, of_grid in sizes.items()
+            place: kind(own, num_blocks=self._num_blocks)
+            for place, own in sizes.items()
         }
 
     def _layers(self, side: str, names: Sequence[str] | None) -> list[Layer]:
@@ -278,21 +279,26 @@ class LayerStream:
         }
         grids = {layer: _grid_of(values) for layer, values in outputs.items()}
         self._grids = grids
-        self._common = {
-            (a, b): _common_grid(a, b, grids)
-            for a, b in itertools.product(self.rows, self.columns)
+        self._places = {
+            pair: (state, _common_grid(*pair, grids))
+            for pair, state in self._pairs.items()
         }
-        self._members: dict[Grid, list[Layer]] = {}
-        for pair, grid in self._common.items():
-            members = self._members.setdefault(grid, [])
+        self._members: dict[Place, list[Layer]] = {}
+        for pair, place in self._places.items():
+            members = self._members.setdefault(place, [])
             members += [layer for layer in pair if layer not in members]
-        chosen = {grid: self._choose(grid, index) for grid in self._members}
+        chosen = {
+            grid: self._choose(grid, index)
+            for grid in dict.fromkeys(grid for _, grid in self._members)
+        }
         return {
-            str(grid): {
-                str(layer): _take_rows(outputs[layer], grid, chosen[grid])
+            str(place): {
+                str(layer): _take_rows(
+                    outputs[layer], place[1], chosen[place[1]]
+                )
                 for layer in members
             }
-            for grid, members in self._members.items()
+            for place, members in self._members.items()
         }
 
     def _prepare(self, values: tf.Tensor) -> tf.Tensor:
@@ -366,3 +372,16 @@ def _pool(values: tf.Tensor, grid: Grid) -> tf.Tensor:
         return values
     factors = [size // n for n, size in zip(grid, sizes, strict=True)]
     return tf.nn.avg_pool(values, factors, factors, "VALID")
+
+
+def _check_options(spatial: str, max_positions: int | None) -> None:
+    if spatial not in SPATIAL:
+        raise ValueError(
+            "There is no such way with the positions of a grid. Received: "
+            f"spatial={spatial!r}. Use one of {', '.join(SPATIAL)}."
+        )
+    if max_positions is not None and max_positions < 1:
+        raise ValueError(
+            "There must be positions. Received: max_positions="
+            f"{max_positions}. Use 1 or more, or None for all."
+        )

@@ -25,6 +25,7 @@ class Options:
         null: One of `NULLS`.
         num_permutations: Of whole images, for null="permutation".
         confidence: Of intervals, or None.
+        num_blocks: Blocks of batches, for intervals.
         allow_small_n: As in `cca`.
     """
 
@@ -32,6 +33,7 @@ class Options:
     null: str | None
     num_permutations: int
     confidence: float | None
+    num_blocks: int
     allow_small_n: bool
 
     def __post_init__(self) -> None:
@@ -49,6 +51,13 @@ class Options:
             )
         if self.confidence is not None:
             intervals.check_confidence(self.confidence)
+            if self.num_blocks < 2:
+                raise ValueError(
+                    "An interval leaves blocks of images out one by one. "
+                    f"Received: confidence={self.confidence}, num_blocks="
+                    f"{self.num_blocks}. Use num_blocks=20, with at least as "
+                    "many batches."
+                )
 
 
 def score_pair(

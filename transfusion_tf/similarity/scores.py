@@ -75,6 +75,8 @@ _SCORES: Mapping[str, Callable[[Moments, str, str, bool], Score]] = {
     ),
 }
 MEASURES: tuple[str, ...] = tuple(_SCORES)
+# Those that change when the layers change places.
+ONE_SIDED: tuple[str, ...] = ("pwcca", "linear_regression")
 
 
 def compute(
