@@ -31,6 +31,12 @@ def procrustes(moments):
     return similarity.procrustes_from_moments(moments, "x", "y").score
 
 
+def pwcca(moments):
+    return similarity.pwcca_from_moments(
+        moments, "x", "y", allow_small_n=True
+    ).mean
+
+
 def sample(seed, num_datapoints=400):
     generator = np.random.default_rng(seed)
     x = generator.normal(size=[num_datapoints, 8]) * np.linspace(1, 2, 8)
@@ -75,6 +81,49 @@ def test_the_standard_error_is_that_of_replication(score):
     replicated = np.std(scores, ddof=1)
     # A standard deviation of 100 is known to 7 %.
     assert np.mean(errors) == pytest.approx(replicated, rel=0.2)
+
+
+def test_of_a_mean_half_sampling_is_the_jackknife():
+    x = np.random.default_rng(0).normal(size=[20, 1])
+    moments = collected(x, x, num_blocks=20, batch_size=1)
+    low, high = similarity.half_sampling(
+        moments, mean_of_x, 0.9, num_samples=1000
+    )
+    expected = similarity.jackknife(moments, mean_of_x, 0.9)
+    np.testing.assert_allclose([low, high], expected, atol=0.03)
+
+
+def pair_of_layers(seed, num_datapoints=800, size=16):
+    """Two layers of uneven variances with a few directions in common."""
+    fixed, generator = np.random.default_rng(9), np.random.default_rng(seed)
+    mixes = fixed.normal(size=[2, size, size]) * np.linspace(1, 0.1, size)
+    signal, noise = generator.normal(size=[2, num_datapoints, size])
+    return (
+        signal @ mixes[0],
+        (np.linspace(1, 0, size) * signal + noise) @ mixes[1],
+    )
+
+
+def test_the_standard_error_of_pwcca_is_that_of_replication():
+    reach = scipy.stats.t.ppf(0.975, 19)
+    scores, halves, singles = [], [], []
+    for seed in range(100):
+        blocks = {"num_blocks": 20, "batch_size": 40}
+        if seed >= 10:
+            blocks = {"num_blocks": 1, "batch_size": 800}
+        moments = collected(*pair_of_layers(seed), **blocks)
+        scores.append(pwcca(moments))
+        if seed < 10:
+            for errors, interval in (
+                (halves, similarity.half_sampling),
+                (singles, similarity.jackknife),
+            ):
+                low, high = interval(moments, pwcca)
+                errors.append((high - low) / 2 / reach)
+    replicated = np.std(scores, ddof=1)
+    # That is known to 7 %, and the mean of 10 errors to 6 %.
+    assert np.mean(halves) == pytest.approx(replicated, rel=0.2)
+    assert np.mean(singles) > 1.1 * np.mean(halves)
 
 
 def test_an_undefined_score_has_an_undefined_interval():

@@ -342,6 +342,41 @@ def test_blocks_leave_out_every_nth_batch():
     assert collect(batches, SIZES).result().blocks == ()
 
 
+def test_moments_of_some_blocks_and_of_some_layers():
+    x, y = oracles.layers()
+    sizes = {**SIZES, "c": 3}
+    batches = [
+        {**batch, "c": batch["a"][:, 2:5] ** 2 + 7.0}
+        for batch in in_batches(x + 100.0, y, 60)  # The last one is smaller.
+    ]
+    state = similarity.RepresentationMoments(sizes, num_blocks=len(batches))
+    for batch in batches:
+        state.update_state(batch)
+    of_blocks = state.result().of_blocks([1, 6])
+    expected = collect([batches[1], batches[6]], sizes).result()
+    for name in ("means", "covariances"):
+        np.testing.assert_allclose(
+            oracles.arrays_of(of_blocks)[name],
+            oracles.arrays_of(expected)[name],
+            rtol=1e-10,
+            atol=1e-10,
+        )
+    assert of_blocks.num_images == of_blocks.num_datapoints == 60 + 40
+    assert np.isnan(of_blocks.norm_products).all()
+    only = state.result().only("c", "a")
+    assert only.layers == {"a": 12, "c": 3}
+    pairs = [{n: batch[n] for n in ("a", "c")} for batch in batches]
+    for found, wanted in (
+        (only, pairs),
+        (only.blocks[1], pairs[:1] + pairs[2:]),
+    ):
+        expected = collect(wanted, only.layers).result()
+        for name, values in oracles.arrays_of(expected).items():
+            np.testing.assert_allclose(
+                oracles.arrays_of(found)[name], values, rtol=1e-9, atol=1e-9
+            )
+
+
 def test_a_state_that_cannot_be_written_leaves_the_old_file(
     tmp_path, monkeypatch
 ):

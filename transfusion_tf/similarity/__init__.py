@@ -33,7 +33,7 @@ from transfusion_tf.similarity.gram import (
     linear_gram,
     rbf_gram,
 )
-from transfusion_tf.similarity.intervals import jackknife
+from transfusion_tf.similarity.intervals import half_sampling, jackknife
 from transfusion_tf.similarity.kernels import cka
 from transfusion_tf.similarity.matrix import SimilarityMatrix
 from transfusion_tf.similarity.minibatch import MinibatchCKA
@@ -94,6 +94,7 @@ __all__ = [
     "differentiable",
     "exchangeable_null_mean",
     "exchangeable_null_mean_squared",
+    "half_sampling",
     "jackknife",
     "linear_gram",
     "linear_regression",

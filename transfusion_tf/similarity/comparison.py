@@ -184,8 +184,6 @@ def _score_all(
             notes += [f"{measure}, {a} and {b}: {n}" for n in cell.notes]
     if notes:
         warning.warn(f"{len(notes)} scores have a note. The first: {notes[0]}")
-    if options.confidence is not None and "pwcca" in options.measures:
-        notes.append("pwcca: jackknife intervals are too wide")
     if (
         options.null == "closed_form"
         and num_datapoints.max() > stream.num_images

@@ -34,7 +34,8 @@ class SimilarityMatrix:
         null: By measure the scores of unrelated images, the same shape; NaN
             where no closed form is known and none was permuted.
         p_value: By measure how often unrelated images score as much.
-        low: By measure the low ends of the intervals; NaN without
+        low: By measure the low ends of the intervals over images, by
+            `jackknife`, of PWCCA by `half_sampling`; NaN without
             `confidence`.
         high: The same, high ends.
         num_images: Images seen.

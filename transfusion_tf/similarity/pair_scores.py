@@ -13,6 +13,8 @@ from transfusion_tf.similarity import intervals, scores
 from transfusion_tf.similarity.layer_stream import Layer, LayerStream
 from transfusion_tf.similarity.second_moments import Moments
 
+# Of the measures that the jackknife of single blocks does not serve.
+_INTERVALS = {"pwcca": intervals.half_sampling}
 NULLS: tuple[str | None, ...] = ("closed_form", "permutation", None)
 
 
@@ -118,10 +120,10 @@ def _score(
         )
         if options.confidence is None:
             return cell
-        low, high = intervals.jackknife(
-            moments,
-            lambda rest: (
-                scores.compute(measure, rest, *names, allow_small_n=True).values
+        low, high = _INTERVALS.get(measure, intervals.jackknife)(
+            moments.only(*names),
+            lambda part: (
+                scores.compute(measure, part, *names, allow_small_n=True).values
             ),
             options.confidence,
         )
@@ -156,6 +158,5 @@ def _share_as_high(score: float, permuted: Sequence[float]) -> float:
     """Returns the p-value; the images as they are count as a permutation."""
     if math.isnan(score):
         return math.nan
-    return float(
-        (1 + np.sum(np.array(permuted) >= score)) / (1 + len(permuted))
-    )
+    count = sum(value >= score for value in permuted)
+    return (1 + count) / (1 + len(permuted))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -112,6 +113,58 @@ class Moments:
         )
         vars(moments)["_of_layers"] = self._of_layers
         return moments
+
+    def only(self, *layers: str) -> Moments:
+        """Returns the moments of some of the layers, without blocks too."""
+        names = [name for name in self.layers if name in layers]
+        columns = np.arange(sum(self.layers.values()))
+        chosen = np.concatenate([columns[self._slice(name)] for name in names])
+        places = [list(self.layers).index(name) for name in names]
+        return dataclasses.replace(
+            self,
+            layers={name: self.layers[name] for name in names},
+            means=tf.gather(self.means, chosen),
+            products=self.products[np.ix_(chosen, chosen)],
+            offsets=self.offsets[chosen],
+            norm_products=tf.convert_to_tensor(
+                self.norm_products.numpy()[np.ix_(places, places)]
+            ),
+            blocks=tuple(rest.only(*layers) for rest in self.blocks),
+        )
+
+    def of_blocks(self, places: Iterable[int]) -> Moments:
+        """Returns the moments of some of the blocks.
+
+        Products of norms are about the mean of all blocks and cannot be
+        taken apart; they are NaN.
+
+        Args:
+            places: Which ones, by their places in `blocks`, each once.
+        """
+        rests = [self.blocks[place] for place in places]
+        num_datapoints = sum(
+            self.num_datapoints - rest.num_datapoints for rest in rests
+        )
+        # All sums are about one shift, so a block is the whole less the rest.
+        sums = sum(
+            self.offsets * self.num_datapoints
+            - rest.offsets * rest.num_datapoints
+            for rest in rests
+        )
+        offsets = np.asarray(sums) / num_datapoints
+        products = np.zeros_like(self.products)
+        for rest in rests:
+            products += self.products - rest.products
+        return dataclasses.replace(
+            self,
+            num_datapoints=num_datapoints,
+            num_images=sum(self.num_images - r.num_images for r in rests),
+            means=self.means + (offsets - self.offsets),
+            products=products,
+            offsets=offsets,
+            norm_products=tf.fill(self.norm_products.shape, math.nan),
+            blocks=(),
+        )
 
     def norm_product(self, first: str, second: str) -> float:
         """Returns an entry of `norm_products` by the layers' names."""
