@@ -1,16 +1,19 @@
-"""Writes scalars for TensorBoard."""
+"""Writes scalars and images for TensorBoard."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from etils import epath
 
 
 class ScalarWriter:
-    """Writes scalar summaries beside a run's records."""
+    """Writes summaries beside a run's records."""
 
     def __init__(self, directory: epath.PathLike):
-        """Opens an event file when the first scalar is written.
+        """Opens an event file when the first summary is written.
 
         Args:
             directory: Where to; TensorBoard takes its name for the run's.
@@ -28,12 +31,41 @@ class ScalarWriter:
         Raises:
             OSError: If they cannot be written, for example on a full disk.
         """
+        with self._written(step):
+            for tag, value in scalars.items():
+                tf.summary.scalar(tag, value)
+
+    def write_images(
+        self, step: int, images: Mapping[str, npt.NDArray[np.uint8]]
+    ) -> None:
+        """Writes images of a step and flushes them.
+
+        Args:
+            step: As in `write`.
+            images: By tag RGB, uint8 `[height, width, 3]`, such as
+                `SimilarityMatrix.heatmap` returns.
+
+        Raises:
+            OSError: As `write`.
+
+        Example:
+        >>> import tempfile
+        >>> writer = ScalarWriter(tempfile.mkdtemp())
+        >>> writer.write_images(0, {"cka": np.zeros([32, 48, 3], np.uint8)})
+        >>> writer.close()
+        """
+        with self._written(step):
+            for tag, image in images.items():
+                tf.summary.image(tag, image[np.newaxis])
+
+    @contextlib.contextmanager
+    def _written(self, step: int) -> Iterator[None]:
+        """Within it, summaries are of this step; they are flushed behind it."""
         try:
             if self._writer is None:
                 self._writer = tf.summary.create_file_writer(self._directory)
             with self._writer.as_default(step=step):
-                for tag, value in scalars.items():
-                    tf.summary.scalar(tag, value)
+                yield
             self._writer.flush()
         except tf.errors.OpError as error:
             raise OSError(
