@@ -36,20 +36,21 @@ def bands(values, sizes, confidence=0.95):
 @pytest.mark.parametrize("null", ["closed_form", "permutation"])
 def test_scores_are_those_of_compare_pair_by_pair(images, null):
     groups = {"random": [model(0), model(1)], "transfer": [model(2), model(3)]}
-    measures = ["cca", "pwcca"]
+    options = {
+        "measures": ["cca", "pwcca"],
+        "null": null,
+        "num_permutations": 2,
+        "max_positions": None,
+    }
     data = [images[:80], images[80:]]
-    found = similarity.compare_seeds(
-        groups, data, measures=measures, null=null, max_positions=None
-    )
+    found = similarity.compare_seeds(groups, data, **options)
     models = [*groups["random"], *groups["transfer"]]
     pairs = {
         pair: similarity.compare(
             models[pair[0]],
             models[pair[1]],
             data,
-            measures=measures,
-            null=null,
-            max_positions=None,
+            **options,
         )
         for pair in itertools.permutations(range(4), 2)
     }

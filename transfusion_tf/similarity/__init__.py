@@ -2,7 +2,8 @@
 
 Activations are `[num_datapoints, num_neurons]` everywhere (google/svcca has
 the transpose). All measures come from one streaming state of float64 moments,
-`RepresentationMoments`; `cca` and `svcca` are its short forms for two arrays.
+`RepresentationMoments`; `cca` and `svcca` are its short forms for two arrays,
+`compare` and `compare_seeds` score layers of models.
 """
 
 from transfusion_tf.similarity import conventions, differentiable, null

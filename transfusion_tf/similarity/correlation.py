@@ -79,8 +79,8 @@ def cca(
         y: Activations on the same datapoints in the same order, shape
             `[num_datapoints, num_neurons_y]`.
         groups: The image of each row, integers, `[num_datapoints]`, where an
-            image has several: the null level is then that of so many images,
-            which is the highest it can be.
+            image has several: the null level is then that of as many rows as
+            images, which is rough; `null_level` permutes whole images.
         allow_small_n: Whether fewer than 5 datapoints for each kept direction
             are accepted, where the score is mostly chance.
 

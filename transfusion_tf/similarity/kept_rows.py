@@ -158,7 +158,7 @@ class KeptRows:
 
 
 def _turn(rows: npt.NDArray) -> npt.NDArray[np.float64]:
-    """Returns centred rows in the directions that they span.
+    """Returns rows, less the first one, in the directions that they span.
 
     Args:
         rows: `[num_datapoints, num_neurons]`.
@@ -170,7 +170,6 @@ def _turn(rows: npt.NDArray) -> npt.NDArray[np.float64]:
     for start in range(0, rows.shape[1], _COLUMNS):
         part = rows[:, start : start + _COLUMNS].astype(np.float64)
         part -= part[:1].copy()  # Exactly 0 where a neuron is constant.
-        part -= part.mean(axis=0)
         gram += part @ part.T
     variances, vectors = linalg.eigh(tf.convert_to_tensor(gram))
     return vectors.numpy() * np.sqrt(np.maximum(variances.numpy(), 0.0))
