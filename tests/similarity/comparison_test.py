@@ -682,7 +682,8 @@ def test_kept_rows_and_moments_give_one_matrix(images, spatial, monkeypatch):
             functional(),
             None,
             iter(batches(images, 30)),  # Read once; nobody knows its length.
-            layers=NAMES,
+            layers=["conv", "dense"],
+            layers_b=["deep"],
             measures=similarity.MEASURES,
             spatial=spatial,
             num_blocks=4,

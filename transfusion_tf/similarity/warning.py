@@ -12,7 +12,7 @@ def warn(message: str) -> None:
     """Warns at the caller of whichever public function led here.
 
     Example:
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     warn("few datapoints")
     >>> [str(warning.message) for warning in caught]
     ['few datapoints']
