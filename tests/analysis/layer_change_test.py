@@ -16,16 +16,22 @@ def runs(trainer, folder_config, tmp_path_factory):
     return [records.RunDirectory(root / str(seed)) for seed in (0, 1)]
 
 
+def request_of(runs, first, second, **choices):
+    return analysis.ComparisonRequest(
+        analysis.Checkpoint(runs[first[0]], first[1]),
+        analysis.Checkpoint(runs[second[0]], second[1]),
+        **{"config": PROTOCOL} | choices,
+    )
+
+
 def compare(runs, trainer, folder_config, first, second, **choices):
     run_data = trainer.data(folder_config)
     program = trainer.program(folder_config, run_data)
     return analysis.compare(
-        analysis.Checkpoint(runs[first[0]], first[1]),
-        analysis.Checkpoint(runs[second[0]], second[1]),
+        request_of(runs, first, second, **choices),
         capture=analysis.StageActivations(program.staged, "torch"),
         run_data=run_data,
         batch_size=8,
-        **{"config": PROTOCOL} | choices,
     )
 
 
@@ -93,7 +99,99 @@ def test_runs_of_different_networks_are_refused(runs, trainer, tmp_path):
     records.write_json(other.config_path, record)
     with pytest.raises(ValueError, match="model='cbr_tiny' and 'cbr_small'"):
         analysis.compare_runs(
-            analysis.Checkpoint(runs[0], 4),
-            analysis.Checkpoint(other, 4),
-            trainer,
+            request_of([runs[0], other], (0, 4), (1, 4)), None
         )
+
+
+def test_what_cannot_be_scored_is_found_before_anything_is_captured(runs):
+    with pytest.raises(ValueError, match="'conv9'.*conv1, conv2"):
+        request_of(runs, (0, 0), (0, 4), stages=["conv1", "conv9"])
+    with pytest.raises(ValueError, match="Unknown measures.*'cka', 'cosine'"):
+        request_of(runs, (0, 0), (0, 4), other_measures=["cka", "cosine"])
+
+
+def test_a_finished_comparison_of_the_same_request_is_read(
+    runs, trainer, tmp_path
+):
+    request = request_of(runs, (0, 4), (1, 4), other_measures=["cka"])
+    made = analysis.compare_runs(request, trainer, output_dir=tmp_path)
+    # Without a trainer nothing can be captured.
+    again = request_of(runs, (0, 4), (1, 4), other_measures=["cka"])
+    assert analysis.compare_runs(again, None, output_dir=tmp_path) == made
+    assert made["request"]["stages"] == ["conv1", "conv2", "conv3", "conv4"]
+
+
+@pytest.mark.parametrize(
+    ("sides", "choices", "told"),
+    [
+        (((0, 0), (1, 4)), {}, "--step_a: was 4, is 0"),
+        (((1, 4), (0, 4)), {}, "--run_a: was '0 .*', is '1 .*--run_b"),
+        (((0, 4), (1, 4)), {"stages": ["conv1"]}, "--stages: was"),
+        (((0, 4), (1, 4)), {"other_measures": ["cka"]}, "--measures: was"),
+        (
+            ((0, 4), (1, 4)),
+            {"config": dataclasses.replace(PROTOCOL, num_images=7)},
+            "--num_images: was 500, is 7",
+        ),
+    ],
+)
+def test_a_comparison_of_another_request_is_an_error_that_names_it(
+    runs, tmp_path, sides, choices, told
+):
+    request = request_of(runs, (0, 4), (1, 4))
+    content = {"request": request.record()}
+    records.write_json(tmp_path / "comparison.json", content)
+    other = request_of(runs, *sides, **choices)
+    with pytest.raises(ValueError, match=f"another request.*{told}"):
+        analysis.compare_runs(other, None, output_dir=tmp_path)
+
+
+def test_another_run_of_the_same_name_is_another_request(runs, tmp_path):
+    record = runs[0].config()
+    record["config"]["learning_rate"] = 0.5
+    namesake = records.RunDirectory(tmp_path / runs[0].path.name)
+    records.write_json(namesake.config_path, record)
+    ours, theirs = (
+        request_of([run, runs[1]], (0, 4), (1, 4)).record()
+        for run in (runs[0], namesake)
+    )
+    assert ours.pop("run_a") != theirs.pop("run_a")
+    assert ours == theirs
+
+
+def test_checkpoints_that_are_not_named_are_the_first_and_the_last(runs):
+    paths = [str(run.path) for run in runs]
+
+    def steps(*given):
+        first, second = analysis.two_checkpoints(*given)
+        return (
+            first.run.path.name,
+            first.step,
+            second.run.path.name,
+            second.step,
+        )
+
+    assert steps(paths[0]) == ("0", 0, "0", 4)
+    assert steps(*paths) == ("0", 4, "1", 4)
+    assert steps(*paths, 0, 0) == ("0", 0, "1", 0)
+
+
+def test_the_seed_of_sampling_chooses_the_kept_positions(
+    runs, trainer, folder_config, monkeypatch
+):
+    monkeypatch.setattr(analysis.activations, "MAX_GRID_POSITIONS", 50)
+    kept = []
+    take = analysis.activations.similarity.choose_positions
+
+    def spy(num_images, grid_size, num_positions, *, seed):
+        if num_images == 1:
+            kept.append(seed)
+        return take(num_images, grid_size, num_positions, seed=seed)
+
+    monkeypatch.setattr(
+        analysis.activations.similarity, "choose_positions", spy
+    )
+    config = dataclasses.replace(PROTOCOL, sampling_seed=3)
+    request = request_of(runs, (0, 4), (0, 4), config=config)
+    analysis.compare_runs(request, trainer)
+    assert set(kept) == {3}

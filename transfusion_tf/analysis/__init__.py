@@ -9,12 +9,21 @@ from transfusion_tf.analysis.block_shuffling import (
     score_shuffled_blocks,
     shuffle_blocks,
 )
+from transfusion_tf.analysis.comparison_request import (
+    Checkpoint,
+    ComparisonRequest,
+    ProtocolConfig,
+    finished_comparison,
+    two_checkpoints,
+)
 from transfusion_tf.analysis.interpolation import LinePoint, interpolate
 from transfusion_tf.analysis.layer_change import (
-    Checkpoint,
-    ProtocolConfig,
+    capture_checkpoint,
+    check_comparable,
     compare,
     compare_runs,
+    describe,
+    score_checkpoints,
 )
 from transfusion_tf.analysis.nearest_neighbors import (
     StageNeighbors,
@@ -31,6 +40,7 @@ from transfusion_tf.analysis.weight_movement import Movement, weight_movement
 __all__ = [
     "MAX_GRID_POSITIONS",
     "Checkpoint",
+    "ComparisonRequest",
     "LinePoint",
     "Movement",
     "Network",
@@ -39,13 +49,19 @@ __all__ = [
     "StageActivations",
     "StageNeighbors",
     "StageReset",
+    "capture_checkpoint",
+    "check_comparable",
     "compare",
     "compare_runs",
+    "describe",
+    "finished_comparison",
     "interpolate",
     "reinitialize_stages",
+    "score_checkpoints",
     "score_neighbors",
     "score_shuffled_blocks",
     "shuffle_blocks",
+    "two_checkpoints",
     "vote",
     "weight_movement",
 ]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from transfusion_tf.analysis import layer_change
+from transfusion_tf.analysis import comparison_request
 from transfusion_tf.analysis import network as network_lib
 
 
@@ -107,7 +107,7 @@ def score_shuffled_blocks(
     """
     if block_sizes is None:
         block_sizes = _halved(network.data.key.image_size)
-    last = layer_change.Checkpoint(network.run, network.last_step)
+    last = comparison_request.Checkpoint(network.run, network.last_step)
     weights = network.weights(last)
     metric = network.data.task.metric
     scores = []

@@ -7,137 +7,114 @@ runs it is one point of its Figures 2 and 4.
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 from transfusion_tf import records, similarity, training
 from transfusion_tf.analysis import activations
-
-
-@dataclasses.dataclass(frozen=True)
-class ProtocolConfig:
-    """How activations are sampled and scored; every choice is recorded."""
-
-    measure: str = dataclasses.field(
-        default="cca",
-        metadata={
-            "help": f"{', '.join(similarity.MEASURES)}; the paper's is cca.",
-            "choices": similarity.MEASURES,
-        },
-    )
-    num_positions: int = dataclasses.field(
-        default=10_000,
-        metadata={"help": "Datapoints a score: positions in images."},
-    )
-    num_channels: int = dataclasses.field(
-        default=64, metadata={"help": "Most neurons a score: channels."}
-    )
-    repeats: int = dataclasses.field(
-        default=5, metadata={"help": "Samples of positions and channels."}
-    )
-    num_images: int = dataclasses.field(
-        default=500, metadata={"help": "Most images to take positions from."}
-    )
-    sampling_seed: int = dataclasses.field(
-        default=0, metadata={"help": "Seed of what is sampled."}
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """Weights that a run kept.
-
-    Attributes:
-        run: The run.
-        step: Steps done; 0 is the initialization.
-    """
-
-    run: records.RunDirectory
-    step: int
-
-    @property
-    def path(self) -> epath.Path:
-        """The weights' file.
-
-        Raises:
-            FileNotFoundError: If the run did not keep them.
-        """
-        path = self.run.weights_path(self.step)
-        if not path.exists():
-            kept = sorted(p.name for p in path.parent.glob("weights_*.h5"))
-            raise FileNotFoundError(
-                f"The run {self.run.path.name} keeps no weights of this step. "
-                f"Received: step={self.step}; it keeps "
-                f"{', '.join(kept) or 'none'}. Name one of those steps, or "
-                f"train with --keep_checkpoint_steps={self.step}."
-            )
-        return path
+from transfusion_tf.analysis.comparison_request import (
+    Checkpoint,
+    ComparisonRequest,
+    ProtocolConfig,
+    finished_comparison,
+)
 
 
 def compare(
-    first: Checkpoint,
-    second: Checkpoint,
+    request: ComparisonRequest,
     *,
     capture: activations.StageActivations,
     run_data: training.TaskData,
     batch_size: int,
-    config: ProtocolConfig | None = None,
-    stages: Sequence[str] | None = None,
-    other_measures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Scores every stage of one checkpoint against another's.
 
-    A checkpoint of step 0 has its batch norm re-estimated on training images
-    first. Both are then captured in inference mode on the test images.
-
     Args:
-        first: One side; before training, for example.
-        second: The other side, of the same architecture.
+        request: Which checkpoints, and how to sample and score.
         capture: Of the network that the weights are loaded into.
         run_data: The images.
         batch_size: Images at once.
-        config: How to sample and score.
-        stages: The stages to score. Default: all.
-        other_measures: Measures beside the configuration's, of the same
-            samples.
 
     Returns:
-        The content of `comparison.json`: per stage the score, at most 1, the
-        null level, and what they were computed from.
+        See `score_checkpoints`.
 
     Raises:
-        ValueError: If a stage is unknown or weights are damaged.
+        ValueError: If weights are damaged.
         FileNotFoundError: If a run did not keep the weights.
 
     Source: section 3 and the appendix on CCA of convolutional layers;
         Figure 3 of the paper.
     """
-    config = config or ProtocolConfig()
-    staged = capture.staged
-    names = [
-        staged.stage(name).name
-        for name in stages or [stage.name for stage in staged.stages]
-    ]
-    sides = []
-    for checkpoint in (first, second):
-        training.load_weights(capture.staged.model, checkpoint.path)
-        if checkpoint.step == 0:
-            training.recalibrate_batch_norm(
-                capture.staged,
-                run_data.train,
-                preprocessing=capture.preprocessing,
-                num_images=config.num_images,
-                batch_size=batch_size,
-            )
-        sides.append(
-            capture(
-                run_data.test,
-                num_images=config.num_images,
-                batch_size=batch_size,
-            )
+    sides = [
+        capture_checkpoint(
+            checkpoint,
+            capture=capture,
+            run_data=run_data,
+            batch_size=batch_size,
+            config=request.config,
         )
+        for checkpoint in (request.first, request.second)
+    ]
+    return score_checkpoints(request, sides)
+
+
+def capture_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    capture: activations.StageActivations,
+    run_data: training.TaskData,
+    batch_size: int,
+    config: ProtocolConfig,
+) -> dict[str, np.ndarray]:
+    """Captures the stages of a checkpoint on the test images.
+
+    A checkpoint of step 0 has its batch norm re-estimated on training images
+    first. Batch norm is then in inference mode.
+
+    Args:
+        checkpoint: Whose weights are loaded.
+        capture: Of the network that they are loaded into.
+        run_data: The images.
+        batch_size: Images at once.
+        config: How many images.
+
+    Returns:
+        See `StageActivations`.
+
+    Raises:
+        FileNotFoundError: If the run did not keep the weights.
+    """
+    training.load_weights(capture.staged.model, checkpoint.path)
+    if checkpoint.step == 0:
+        training.recalibrate_batch_norm(
+            capture.staged,
+            run_data.train,
+            preprocessing=capture.preprocessing,
+            num_images=config.num_images,
+            batch_size=batch_size,
+        )
+    return capture(
+        run_data.test, num_images=config.num_images, batch_size=batch_size
+    )
+
+
+def score_checkpoints(
+    request: ComparisonRequest, sides: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, Any]:
+    """Scores what was captured of two checkpoints, stage by stage.
+
+    Args:
+        request: Which checkpoints, and how to sample and score.
+        sides: What `capture_checkpoint` returned of each.
+
+    Returns:
+        The content of `comparison.json`: per stage the score, at most 1, the
+        null level, and what they were computed from.
+    """
+    first, second, config = request.first, request.second, request.config
     is_one_run = first.run.path == second.run.path
     # Between two runs the index of a channel means nothing.
     channels = "same" if is_one_run else "independent"
@@ -149,9 +126,9 @@ def compare(
                 channels,
                 dataclasses.replace(config, measure=measure),
             )
-            for name in names
+            for name in request.stage_names
         ]
-        for measure in (config.measure, *other_measures)
+        for measure in request.measures
     }
     return {
         "schema_version": records.SCHEMA_VERSION,
@@ -167,85 +144,123 @@ def compare(
             "channels": channels,
             "batch_norm": "recalibrated at step 0, moving statistics after",
             "split": "test",
-            "num_images": min(
-                config.num_images, run_data.test.split.num_examples
-            ),
+            "num_images": len(next(iter(sides[0].values()))),
             "max_grid_positions": activations.MAX_GRID_POSITIONS,
             "seed": config.sampling_seed,
         },
+        "request": request.record(),
         "stages": scored.pop(config.measure),
         "other_measures": scored,
     }
 
 
 def compare_runs(
-    first: Checkpoint,
-    second: Checkpoint,
+    request: ComparisonRequest,
     trainer: training.Trainer,
     *,
-    config: ProtocolConfig | None = None,
     data_dir: str | None = None,
-    stages: Sequence[str] | None = None,
-    other_measures: Sequence[str] = (),
+    output_dir: epath.PathLike | None = None,
 ) -> dict[str, Any]:
     """Opens data and network of two runs' checkpoints and compares them.
 
     Args:
-        first: One side.
-        second: The other side.
+        request: Which checkpoints, and how to sample and score.
         trainer: Keeps the network and the data.
-        config: How to sample and score.
         data_dir: Where the runs' data set is prepared.
-        stages: See `compare`.
-        other_measures: See `compare`.
+        output_dir: Where `comparison.json` is written. If it is there
+            already, it is read and nothing is computed.
 
     Returns:
-        See `compare`.
+        See `score_checkpoints`.
 
     Raises:
-        ValueError: If the runs are of different models, image sizes or data.
+        ValueError: If the runs are of different models, image sizes or data,
+            or `output_dir` holds a comparison of another request.
         FileNotFoundError: See `compare`.
     """
-    records_of = [side.run.config() for side in (first, second)]
-    _check_comparable(records_of)
+    check_comparable([request.first.run, request.second.run])
+    path = output_dir and epath.Path(output_dir) / "comparison.json"
+    finished = path and finished_comparison(path, request)
+    if finished:
+        return finished
     run_config = training.TrainConfig.from_record(
-        records_of[0]["config"], data_dir=data_dir
+        request.first.run.config()["config"], data_dir=data_dir
     )
     run_data = trainer.data(run_config)
     program = trainer.program(run_config, run_data)
-    return compare(
-        first,
-        second,
+    comparison = compare(
+        request,
         capture=activations.StageActivations(
-            program.staged, program.preprocessing
+            program.staged,
+            program.preprocessing,
+            seed=request.config.sampling_seed,
         ),
         run_data=run_data,
         batch_size=run_config.batch_size,
-        config=config,
-        stages=stages,
-        other_measures=other_measures,
     )
+    if path:
+        records.write_json(path, comparison)
+    return comparison
 
 
-def _check_comparable(configs: list[dict[str, Any]]) -> None:
+def describe(comparison: Mapping[str, Any]) -> str:
+    """Returns score and null level of every stage, a line each.
+
+    Args:
+        comparison: What `score_checkpoints` returned.
+
+    Example:
+    >>> stage = {"stage": "conv1", "score": 0.5, "null": 0.1, "notes": []}
+    >>> print(describe({"measure": "cca", "stages": [stage],
+    ...                 "other_measures": {}}))
+    cca (null level)
+      conv1    0.500 (0.100)
+    """
+    scored = {comparison["measure"]: comparison["stages"]}
+    lines = []
+    for measure, stages in (scored | comparison["other_measures"]).items():
+        lines.append(f"{measure} (null level)")
+        lines += [f"  {s['stage']:8} {_cell(s)}" for s in stages]
+    return "\n".join(lines)
+
+
+def _cell(stage: Mapping[str, Any]) -> str:
+    notes = "; ".join(stage["notes"])
+    if stage["score"] is None:
+        return f"none: {notes}"
+    return f"{stage['score']:.3f} ({stage['null']:.3f})  {notes}".rstrip()
+
+
+def check_comparable(runs: Sequence[records.RunDirectory]) -> None:
+    """Checks that runs are of one network on the same test images.
+
+    Args:
+        runs: At least one.
+
+    Raises:
+        ValueError: If two are of different models, image sizes or data.
+        FileNotFoundError: If one has no `config.json`.
+    """
+    configs = [run.config() for run in runs]
     for where, key in (
         ("config", "model"),
         ("config", "image_size"),
         ("config", "task"),
         ("data", "test"),
     ):
-        values = [config[where][key] for config in configs]
-        if values[0] != values[1]:
+        first, *others = [config[where][key] for config in configs]
+        different = [value for value in others if value != first]
+        if different:
             raise ValueError(
                 "Only runs of one model on one data set can be compared by "
-                f"stage. Received: {key}={values[0]!r} and {values[1]!r}. "
-                "Name two runs that differ in seed or initialization only."
+                f"stage. Received: {key}={first!r} and {different[0]!r}. "
+                "Name runs that differ in seed or initialization only."
             )
 
 
 def _score_stage(
     name: str,
-    sides: list[dict[str, Any]],
+    sides: Sequence[Mapping[str, np.ndarray]],
     channels: str,
     config: ProtocolConfig,
 ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from transfusion_tf import evaluation
-from transfusion_tf.analysis import layer_change
+from transfusion_tf.analysis import comparison_request
 from transfusion_tf.analysis import network as network_lib
 
 
@@ -73,7 +73,7 @@ def score_neighbors(
     by_step = []
     for step in (0, network.last_step):
         # Read into the network, whose means are taken.
-        network.weights(layer_change.Checkpoint(network.run, step))
+        network.weights(comparison_request.Checkpoint(network.run, step))
         known, asked = (
             network.program.stage_means(reader, reader.split.num_examples)
             for reader in map(network.data.reader, ("train", split))

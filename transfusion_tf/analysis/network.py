@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from transfusion_tf import records, training
-from transfusion_tf.analysis import layer_change
+from transfusion_tf.analysis import comparison_request
 
 
 class Network:
@@ -53,7 +53,7 @@ class Network:
         return int(self.run.result()["num_steps"])
 
     def weights(
-        self, checkpoint: layer_change.Checkpoint
+        self, checkpoint: comparison_request.Checkpoint
     ) -> dict[str, np.ndarray]:
         """Reads the weights of a checkpoint of this architecture.
 

@@ -10,7 +10,7 @@ Source: Zhang, Bengio and Singer 2022, "Are all layers created equal?".
 import dataclasses
 
 from transfusion_tf import initialization
-from transfusion_tf.analysis import layer_change
+from transfusion_tf.analysis import comparison_request
 from transfusion_tf.analysis import network as network_lib
 
 MODES = ("initial", "random")
@@ -54,10 +54,10 @@ def reinitialize_stages(
             f"A stage is reset to what it was, or drawn. Received: mode="
             f"{mode!r}. Use one of {', '.join(MODES)}."
         )
-    last = layer_change.Checkpoint(network.run, network.last_step)
+    last = comparison_request.Checkpoint(network.run, network.last_step)
     trained = network.weights(last)
     if mode == "initial":
-        other = network.weights(layer_change.Checkpoint(network.run, 0))
+        other = network.weights(comparison_request.Checkpoint(network.run, 0))
     else:
         seed = network.run.config()["config"]["seed"] + _OTHER_SEED
         staged = network.program.staged

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from transfusion_tf.analysis import layer_change
+from transfusion_tf.analysis import comparison_request
 from transfusion_tf.analysis import network as network_lib
 
 
@@ -31,8 +31,8 @@ class Movement:
 
 def weight_movement(
     network: network_lib.Network,
-    first: layer_change.Checkpoint,
-    second: layer_change.Checkpoint,
+    first: comparison_request.Checkpoint,
+    second: comparison_request.Checkpoint,
 ) -> list[Movement]:
     """Measures how far each variable is from where it was.
 

@@ -61,7 +61,7 @@ from transfusion_tf.similarity.sampling import (
     sample_channels,
     sample_positions,
 )
-from transfusion_tf.similarity.scores import MEASURES
+from transfusion_tf.similarity.scores import MEASURES, check_measures
 from transfusion_tf.similarity.second_moments import Moments
 from transfusion_tf.similarity.seed_bands import SeedBand, SeedComparison
 from transfusion_tf.similarity.seeds import compare_seeds
@@ -86,6 +86,7 @@ __all__ = [
     "cka",
     "cka_from_grams",
     "cka_from_moments",
+    "check_measures",
     "choose_positions",
     "compare",
     "compare_seeds",

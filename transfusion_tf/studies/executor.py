@@ -91,11 +91,13 @@ class _Captures:
         self._program: training.Program | None = None
         self._capture: analysis.StageActivations | None = None
 
-    def of(self, program: training.Program) -> analysis.StageActivations:
+    def of(
+        self, program: training.Program, seed: int
+    ) -> analysis.StageActivations:
         if self._capture is None or self._program is not program:
             self._program = program
             self._capture = analysis.StageActivations(
-                program.staged, program.preprocessing
+                program.staged, program.preprocessing, seed=seed
             )
         return self._capture
 
@@ -110,12 +112,14 @@ def _compare(
     run_data = trainer.data(config)
     program = trainer.program(config, run_data)
     return analysis.compare(
-        analysis.Checkpoint(run, 0),
-        analysis.Checkpoint(run, run.result()["num_steps"]),
-        capture=captures.of(program),
+        analysis.ComparisonRequest(
+            analysis.Checkpoint(run, 0),
+            analysis.Checkpoint(run, run.result()["num_steps"]),
+            study.config.protocol,
+        ),
+        capture=captures.of(program, study.config.protocol.sampling_seed),
         run_data=run_data,
         batch_size=config.batch_size,
-        config=study.config.protocol,
     )
 
 

@@ -5,6 +5,7 @@ from transfusion_tf.training.config import (
     DEVICE_FIELDS,
     LOCATION_FIELDS,
     TrainConfig,
+    differences,
 )
 from transfusion_tf.training.environment import (
     describe_environment,
@@ -48,6 +49,7 @@ __all__ = [
     "Trainer",
     "check_same_config",
     "describe_environment",
+    "differences",
     "learning_rate_at",
     "load_donor",
     "load_weights",
