@@ -103,7 +103,7 @@ def patient_interval(
     values, num_redrawn = _resample(
         [predictions], metric, level, num_resamples, seed
     )
-    return _percentile(
+    return percentile(
         predictions.metric(metric),
         values[0],
         level,
@@ -148,7 +148,7 @@ def patient_difference_interval(
     """
     runs = align([first, second])
     values, num_redrawn = _resample(runs, metric, level, num_resamples, seed)
-    return _percentile(
+    return percentile(
         runs[0].metric(metric) - runs[1].metric(metric),
         values[0] - values[1],
         level,
@@ -230,7 +230,7 @@ def joint_interval(
     runs = align(list(runs))
     values, num_redrawn = _resample(runs, metric, level, num_resamples, seed)
     draws = _draw_seeds(len(runs), num_resamples, seed, stream=1)
-    return _percentile(
+    return percentile(
         float(np.mean([run.metric(metric) for run in runs])),
         _mean_of_drawn(values, draws),
         level,
@@ -297,7 +297,7 @@ def joint_difference_interval(
         values[split:], theirs
     )
     points = [run.metric(metric) for run in runs]
-    return _percentile(
+    return percentile(
         float(np.mean(points[:split]) - np.mean(points[split:])),
         resampled,
         level,
@@ -353,22 +353,38 @@ def _mean_of_drawn(
     return np.take_along_axis(values, draws, axis=0).mean(axis=0)
 
 
-def _percentile(
+def percentile(
     estimate: float,
     values: npt.NDArray[np.float64],
     level: float,
     method: str,
-    num_redrawn: int,
+    num_redrawn: int = 0,
 ) -> Interval:
+    """Puts the percentiles of resampled values around an estimate.
+
+    Args:
+        estimate: The statistic of the data as they are.
+        values: The statistic of each resample; NaN where it has none.
+        level: Confidence level, in (0, 1).
+        method: What was resampled, in words.
+        num_redrawn: Resamples that were drawn again before.
+
+    Returns:
+        The interval; undefined resamples are left out and counted.
+
+    Raises:
+        ValueError: If most resamples are undefined.
+    """
+    _check_level(level)
     # A finding of few positives may have none in a whole resample.
     defined = values[~np.isnan(values)]
     num_redrawn += len(values) - len(defined)
     if len(defined) < len(values) / 2:
         raise ValueError(
-            "Most resamples of the patients hold no positives. Received: "
-            f"{len(values) - len(defined)} of {len(values)} resamples without "
-            "a defined metric. An interval over patients needs more of both "
-            "classes."
+            "Most resamples leave the statistic undefined. Received: "
+            f"{len(values) - len(defined)} of {len(values)} resamples. An "
+            "interval over patients needs more of both classes, one over runs "
+            "needs scores that differ."
         )
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(
