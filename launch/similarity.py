@@ -1,20 +1,23 @@
-"""Scores how alike two checkpoints represent the test images, by stage.
+"""Scores how alike checkpoints represent the test images, by stage.
 
-Example:
   python -m launch.similarity --run_a=runs/one --data_dir=tfds
 compares a run before and after training; --run_b compares two runs;
 --measures=cca,cka,procrustes scores the same samples by several measures.
+  python -m launch.similarity --study_dir=runs/demo --data_dir=tfds
+compares runs of a study in pairs, of random with random initialization and
+of random with transfer, before and after training; `launch.report` draws it.
+What is finished is not done again.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
-from etils import epath
 
-from launch import cli
-from transfusion_tf import analysis, records, similarity, training
+from launch import cli, progress_bar
+from transfusion_tf import analysis, similarity, studies, training
 
-_RUN_A = flags.DEFINE_string("run_a", None, "A finished run.", required=True)
+_RUN_A = flags.DEFINE_string("run_a", None, "A finished run.")
 _RUN_B = flags.DEFINE_string(
     "run_b", None, "Another finished run of that model. Default: the same."
 )
@@ -26,11 +29,21 @@ _STEP_A = flags.DEFINE_integer(
 _STEP_B = flags.DEFINE_integer(
     "step_b", None, "Step that it is compared with. Default: the last."
 )
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Where prepare_data wrote the data sets."
-)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Also write comparison.json into this directory."
+)
+_STUDY_DIR = flags.DEFINE_string(
+    "study_dir", None, "A study whose runs are compared in pairs."
+)
+_ARMS = flags.DEFINE_list(
+    "arms",
+    [],
+    "Arms of the study, each model/init: the runs of a model's first one are "
+    "compared with one another and with the others'. Default: of each model "
+    "random and transfer.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where prepare_data wrote the data sets."
 )
 _MEASURES = flags.DEFINE_list(
     "measures", ["cca"], f"Some of {', '.join(similarity.MEASURES)}."
@@ -40,52 +53,57 @@ _STAGES = flags.DEFINE_list(
 )
 cli.define_flags(analysis.ProtocolConfig, skip=["measure"])
 flags.register_validator(
-    "measures",
-    lambda names: bool(names) and not set(names) - set(similarity.MEASURES),
-    message=f"Name some of {', '.join(similarity.MEASURES)}.",
+    "measures", bool, message=f"Name some of {', '.join(similarity.MEASURES)}."
 )
+flags.mark_flags_as_mutual_exclusive(["run_a", "study_dir"], required=True)
 
 
 def main(argv: Sequence[str]) -> None:
     """Prints the score and the null level of every stage."""
     del argv
-    run_a = records.RunDirectory(_RUN_A.value)
-    run_b = records.RunDirectory(_RUN_B.value or _RUN_A.value)
-    first_step = run_a.result()["num_steps"] if _RUN_B.value else 0
-    training.prepare_runtime(run_a.config()["config"]["num_threads"])
-    comparison = analysis.compare_runs(
-        analysis.Checkpoint(run_a, _given(_STEP_A.value, first_step)),
-        analysis.Checkpoint(
-            run_b, _given(_STEP_B.value, run_b.result()["num_steps"])
-        ),
-        training.Trainer(),
-        config=cli.config_from_flags(
+    choices = {
+        "config": cli.config_from_flags(
             analysis.ProtocolConfig, measure=_MEASURES.value[0]
         ),
-        data_dir=_DATA_DIR.value,
-        stages=_STAGES.value,
-        other_measures=_MEASURES.value[1:],
+        "stages": _STAGES.value,
+        "other_measures": _MEASURES.value[1:],
+    }
+    if _STUDY_DIR.value:
+        _compare_study(choices)
+    else:
+        _compare_runs(choices)
+
+
+def _compare_study(choices: dict[str, Any]) -> None:
+    arms = [studies.Arm.parse(text) for text in _ARMS.value]
+    pairs = studies.find_run_pairs(_STUDY_DIR.value, arms)
+    training.prepare_runtime(pairs.num_threads)
+    stop = training.StopRequest()
+    with (
+        training.stop_on_signals(stop),
+        progress_bar.ProgressBar("part") as bar,
+    ):
+        trainer = training.Trainer(progress=bar, stop_request=stop)
+        studies.compare_run_pairs(
+            pairs, trainer, data_dir=_DATA_DIR.value, start=bar.start, **choices
+        )
+    print(f"{len(pairs.comparisons)} comparisons in {_STUDY_DIR.value}")
+    if pairs.unfinished:
+        print(f"Not finished, not compared: {', '.join(pairs.unfinished)}")
+
+
+def _compare_runs(choices: dict[str, Any]) -> None:
+    first, second = analysis.two_checkpoints(
+        _RUN_A.value, _RUN_B.value, _STEP_A.value, _STEP_B.value
     )
-    scored = {comparison["measure"]: comparison["stages"]}
-    for measure, stages in (scored | comparison["other_measures"]).items():
-        print(f"{measure} (null level)")
-        for stage in stages:
-            print(f"  {stage['stage']:8} {_cell(stage)}")
-    if _OUTPUT_DIR.value:
-        path = epath.Path(_OUTPUT_DIR.value) / "comparison.json"
-        records.write_json(path, comparison)
-        print(f"Comparison: {path}")
-
-
-def _given(value: int | None, default: int) -> int:
-    return default if value is None else value
-
-
-def _cell(stage: dict) -> str:
-    notes = "; ".join(stage["notes"])
-    if stage["score"] is None:
-        return f"none: {notes}"
-    return f"{stage['score']:.3f} ({stage['null']:.3f})  {notes}".rstrip()
+    training.prepare_runtime(first.run.config()["config"]["num_threads"])
+    comparison = analysis.compare_runs(
+        analysis.ComparisonRequest(first, second, **choices),
+        training.Trainer(),
+        data_dir=_DATA_DIR.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+    print(analysis.describe(comparison))
 
 
 if __name__ == "__main__":

@@ -153,11 +153,45 @@ def test_similarity_repeats_the_comparison_of_the_study(
     received = records.read_json(tmp_path / "comparison.json")
     cka = received.pop("other_measures")["cka"]
     told = records.read_json(expected)
+    assert received.pop("request")["measures"] == ["cca", "cka"]
+    assert told.pop("request")["measures"] == ["cca"]
     assert told.pop("other_measures") == {}
     assert received == told
     assert [s["stage"] for s in cka] == [s["stage"] for s in told["stages"]]
     for stage in cka:
         assert f"{stage['stage']:8} {stage['score']:.3f}" in process.stdout
+
+
+def test_runs_of_a_study_are_compared_in_pairs_and_reported(
+    undisturbed, synthetic_data_dir, tmp_path
+):
+    study_dir = tmp_path / "study"
+    shutil.copytree(undisturbed[0], study_dir)
+    choices = ["--num_positions=500", "--repeats=2", "--num_images=100"]
+    process = running.run(
+        "similarity",
+        f"--study_dir={study_dir}",
+        f"--data_dir={synthetic_data_dir}",
+        *choices,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert "2 comparisons in" in process.stdout
+    assert "6/6" in process.stderr  # Four captures and two pairs.
+    output_dir = study_dir / "comparisons" / f"{RUNS[0]}-and-{RUNS[1]}-after"
+    comparison = records.read_json(output_dir / "comparison.json")
+    # The same pair alone is the same request. Without data it cannot be
+    # computed, so it was read.
+    process = running.run(
+        "similarity",
+        f"--run_a={study_dir / 'runs' / RUNS[0]}",
+        f"--run_b={study_dir / 'runs' / RUNS[1]}",
+        f"--output_dir={output_dir}",
+        *choices,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    for stage in comparison["stages"]:
+        line = f"{stage['stage']:8} {stage['score']:.3f} ({stage['null']:.3f})"
+        assert line in process.stdout
 
 
 def test_the_report_is_remade_from_published_records_alone(

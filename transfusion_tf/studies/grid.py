@@ -43,6 +43,10 @@ class Arm:
             )
         return cls(model, init)
 
+    def __str__(self) -> str:
+        """Returns `model/init`."""
+        return f"{self.model}/{self.init}"
+
 
 @dataclasses.dataclass(frozen=True)
 class StudyConfig:

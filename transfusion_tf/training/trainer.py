@@ -31,6 +31,9 @@ class Progress(Protocol):
 class Trainer:
     """Trains runs one after another, sharing compiled programs and data.
 
+    Attributes:
+        stop_request: Looked at after every step.
+
     Example:
     >>> trainer = Trainer()
     >>> config = config_lib.TrainConfig(
@@ -56,7 +59,7 @@ class Trainer:
         """
         self._strategy = strategy
         self._progress = progress
-        self._stop_request = stop_request or interruption.StopRequest()
+        self.stop_request = stop_request or interruption.StopRequest()
         self._program: program.Program | None = None
         self._data: task_data.TaskData | None = None
 
@@ -185,13 +188,14 @@ class Trainer:
             run_data,
             run_program,
             steps_per_epoch,
-            self._report,
-            self._stop_request,
+            self.report,
+            self.stop_request,
         )
         run_loop.initialize(plan_of(config), donor)
         return run_loop
 
-    def _report(self, num_steps: int, description: str) -> None:
+    def report(self, num_steps: int, description: str) -> None:
+        """Tells the progress bar, if there is one, what was done."""
         if self._progress is not None:
             self._progress.update(num_steps, description)
 
