@@ -22,6 +22,13 @@ _PUBLISH_RECORDS = flags.DEFINE_string(
     None,
     "Also copy the records here: no weights, no ids of patients.",
 )
+_NUM_TOP_STAGES = flags.DEFINE_integer(
+    "num_top_stages",
+    reporting.NUM_TOP_STAGES,
+    "How many of the last stages are averaged where pairs of runs were "
+    "compared; the paper's Figure 2 takes two.",
+    lower_bound=1,
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,7 +39,9 @@ def main(argv: Sequence[str]) -> None:
         files = reporting.publish_records(source, _PUBLISH_RECORDS.value)
         print(f"{len(files)} records published in {_PUBLISH_RECORDS.value}")
         source = _PUBLISH_RECORDS.value
-    report = reporting.write_report(source, _OUTPUT_DIR.value)
+    report = reporting.write_report(
+        source, _OUTPUT_DIR.value, num_top_stages=_NUM_TOP_STAGES.value
+    )
     print(f"{report.table_markdown}\n\n{report.verdict}\n")
     for path in report.files:
         print(path)

@@ -154,12 +154,82 @@ def write_comparison(study_dir, model, init, seed, **protocol):
             "schema_version": 1,
             "kind": "before_after",
             "run": name,
+            "other_run": name,
             "measure": "cca",
             "protocol": {"num_positions": 10000, "seed": 0, **protocol},
             "stages": stages,
         },
     )
     return path / "comparison.json"
+
+
+def pair_score(when, sides, place, sample):
+    """Chosen so that after training is a line of before, in each stage."""
+    (_, seed), (_, other_seed) = sorted(sides)
+    is_within = sides[0][0] == sides[1][0]
+    base = 0.2 if is_within else 0.1
+    before = base + 0.1 * place + 0.01 * seed + 0.013 * other_seed
+    before += 0.002 * sample
+    return before if when == "before" else 2 * before + 0.05
+
+
+def write_pair(study_dir, model, first, second, when, samples=2, **protocol):
+    """Writes the comparison of two runs, each an (init, seed)."""
+    stages = [
+        {
+            "stage": stage,
+            "score": 0.0,
+            "scores": [
+                pair_score(when, (first, second), place, sample)
+                for sample in range(samples)
+            ],
+            "null": 0.0,
+            "nulls": [0.03 + 0.01 * place] * samples,
+        }
+        for place, stage in enumerate(STAGES[model])
+    ]
+    runs = [run_name(model, *side) for side in (first, second)]
+    path = study_dir / "comparisons" / f"{runs[0]}-and-{runs[1]}-{when}"
+    content = {
+        "schema_version": 1,
+        "kind": "between_runs",
+        "run": runs[0],
+        "other_run": runs[1],
+        "steps": [0, 0] if when == "before" else [STEPS[-1]] * 2,
+        "measure": "cca",
+        "protocol": {
+            "num_positions": 10000,
+            "num_channels": 64,
+            "num_images": 387,
+            "repeats": samples,
+            "split": "test",
+            **protocol,
+        },
+        "stages": stages,
+    }
+    write_json(path / "comparison.json", content)
+    return path / "comparison.json"
+
+
+def write_pairs(study_dir, num_seeds=3, models=("cbr_tiny",), samples=2):
+    """Random with random, and with transfer where the study has it."""
+    seeds = range(num_seeds)
+    for model in models:
+        pairs = [
+            (("random", one), ("random", other))
+            for one in seeds
+            for other in range(one)
+        ]
+        if (model, "transfer") in ARMS:
+            pairs += [
+                (("transfer", one), ("random", other))
+                for one in seeds
+                for other in seeds
+            ]
+        for first, second in pairs:
+            for when in ("before", "after"):
+                write_pair(study_dir, model, first, second, when, samples)
+    return study_dir
 
 
 def write_study(study_dir, num_seeds=3, arms=ARMS, unfinished=(), layers=True):

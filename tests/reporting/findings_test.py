@@ -87,6 +87,7 @@ def study_dir(tmp_path_factory):
             "schema_version": 1,
             "kind": "before_after",
             "run": "cbr_tiny-random-fold1-seed1",
+            "other_run": "cbr_tiny-random-fold1-seed1",
             "measure": "cca",
             "protocol": {},
             "stages": [{"stage": "conv1", "score": 0.8, "null": 0.1}],

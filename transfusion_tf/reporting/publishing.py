@@ -69,8 +69,10 @@ or published records.
     for run in finished:  # Last: it marks the record as complete.
         destination = target / "runs" / run.name / "result.json"
         written.append(_copy_json(run / "result.json", destination))
+    names = {run.name for run in finished}
     for path in comparison_files(source):
-        if records.read_json(path)["run"] in {run.name for run in finished}:
+        comparison = records.read_json(path)
+        if {comparison["run"], comparison["other_run"]} <= names:
             destination = target / "comparisons" / path.parent.name / path.name
             written.append(_copy_json(path, destination))
     return tuple(written)

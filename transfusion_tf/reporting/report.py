@@ -7,7 +7,17 @@ import dataclasses
 from etils import epath
 
 from transfusion_tf import records
-from transfusion_tf.reporting import figures, tables, transfusion_figure
+from transfusion_tf.reporting import (
+    figures,
+    run_pair_figures,
+    run_pair_tables,
+    tables,
+    transfusion_figure,
+)
+from transfusion_tf.reporting.run_pairs import (
+    NUM_TOP_STAGES,
+    summarize_run_pairs,
+)
 from transfusion_tf.reporting.study import read_study
 from transfusion_tf.reporting.summaries import summarize
 from transfusion_tf.reporting.verdict import verdict
@@ -31,7 +41,10 @@ class Report:
 
 
 def write_report(
-    study_dir: epath.PathLike, output_dir: epath.PathLike
+    study_dir: epath.PathLike,
+    output_dir: epath.PathLike,
+    *,
+    num_top_stages: int = NUM_TOP_STAGES,
 ) -> Report:
     """Makes the report of a study from its records.
 
@@ -41,6 +54,8 @@ def write_report(
     Args:
         study_dir: A study's directory, or its published records.
         output_dir: Where to; files of an earlier report are replaced.
+        num_top_stages: How many of the last stages are averaged where pairs
+            of runs were compared.
 
     Returns:
         The report.
@@ -80,6 +95,21 @@ or published records.
     if transfusion_figure.can_show_transfusion(summary):
         for ending, content in transfusion_figure.transfusion(summary).items():
             contents[f"transfusion.{ending}"] = content
+    pairs = summarize_run_pairs(study_dir, study, num_top_stages=num_top_stages)
+    if pairs.groups:
+        contents |= {
+            "run_pairs.csv": run_pair_tables.pairs_csv(pairs).encode(),
+            "run_similarity.csv": run_pair_tables.similarity_csv(
+                pairs
+            ).encode(),
+            "initial_similarity.csv": run_pair_tables.fits_csv(pairs).encode(),
+            "run_similarity.md": run_pair_tables.markdown(pairs).encode(),
+        }
+        for ending, content in run_pair_figures.run_similarity(pairs).items():
+            contents[f"run_similarity.{ending}"] = content
+        drawn = run_pair_figures.initial_similarity(pairs)
+        for ending, content in drawn.items():
+            contents[f"initial_similarity.{ending}"] = content
     for name, content in contents.items():
         records.write_bytes(output_dir / name, content)
     return Report(

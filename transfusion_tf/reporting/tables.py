@@ -84,7 +84,7 @@ def arms_csv(summary: Summary) -> str:
     """Returns one row an arm; means are empty below 3 seeds."""
     joint = {d.first: d.joint for d in summary.differences}
     over_seeds = {d.first: d.seed for d in summary.differences}
-    return _csv(
+    return csv_text(
         ARM_COLUMNS,
         (
             [
@@ -95,14 +95,14 @@ def arms_csv(summary: Summary) -> str:
                 len(arm.runs),
                 arm.num_missing,
                 summary.study.metric,
-                *_estimate_and_ends(arm.seed),
-                *_estimate_and_ends(arm.joint)[1:],
+                *estimate_and_ends(arm.seed),
+                *estimate_and_ends(arm.joint)[1:],
                 summary.study.second_metric,
-                *_estimate_and_ends(arm.second),
+                *estimate_and_ends(arm.second),
                 summary.study.threshold,
                 *_steps_cells(arm.steps),
-                *_estimate_and_ends(joint.get(arm.arm)),
-                *_estimate_and_ends(over_seeds.get(arm.arm))[1:],
+                *estimate_and_ends(joint.get(arm.arm)),
+                *estimate_and_ends(over_seeds.get(arm.arm))[1:],
             ]
             for arm in summary.arms
         ),
@@ -111,7 +111,7 @@ def arms_csv(summary: Summary) -> str:
 
 def runs_csv(summary: Summary) -> str:
     """Returns one row a finished run; `steps` is empty where censored."""
-    return _csv(
+    return csv_text(
         RUN_COLUMNS,
         (
             [
@@ -119,7 +119,7 @@ def runs_csv(summary: Summary) -> str:
                 arm.arm.init,
                 run.run.seed,
                 summary.study.metric,
-                *_estimate_and_ends(run.test),
+                *estimate_and_ends(run.test),
                 summary.study.second_metric,
                 run.second,
                 summary.study.threshold,
@@ -136,16 +136,14 @@ def runs_csv(summary: Summary) -> str:
 
 def markdown(summary: Summary) -> str:
     """Returns the table, the differences, and what must be known of them."""
-    parts = [_markdown_table(header(summary), body(summary))]
+    parts = [markdown_table(header(summary), body(summary))]
     if summary.differences:
         parts.append(
-            _markdown_table(
-                difference_header(summary), difference_body(summary)
-            )
+            markdown_table(difference_header(summary), difference_body(summary))
         )
     if summary.findings:
         parts.append(
-            _markdown_table(finding_header(summary), finding_body(summary))
+            markdown_table(finding_header(summary), finding_body(summary))
         )
     parts.append("\n".join(f"- {note}" for note in notes(summary)))
     return "\n\n".join(parts) + "\n"
@@ -233,7 +231,7 @@ def signed(interval: evaluation.Interval) -> str:
 
 def findings_csv(summary: Summary) -> str:
     """Returns one row a finding and arm; means are empty below 3 seeds."""
-    return _csv(
+    return csv_text(
         FINDING_COLUMNS,
         (
             [
@@ -243,8 +241,8 @@ def findings_csv(summary: Summary) -> str:
                 arm.model,
                 arm.init,
                 num_runs,
-                *_estimate_and_ends(finding.joint.get(arm)),
-                *_estimate_and_ends(finding.differences.get(arm)),
+                *estimate_and_ends(finding.joint.get(arm)),
+                *estimate_and_ends(finding.differences.get(arm)),
             ]
             for finding in summary.findings
             for arm, num_runs in finding.num_runs.items()
@@ -358,9 +356,10 @@ def _run_row(arm: ArmSummary, run: RunSummary) -> list[str]:
     ]
 
 
-def _estimate_and_ends(
+def estimate_and_ends(
     interval: evaluation.Interval | None,
 ) -> list[float | None]:
+    """Returns estimate, low and high as cells; empty ones without it."""
     if interval is None:
         return [None, None, None]
     return [interval.estimate, interval.low, interval.high]
@@ -378,7 +377,8 @@ def _steps_cells(steps: evaluation.StepsSummary | None) -> list[object]:
     ]
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Cells]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Cells]) -> str:
+    """Returns a table of plain numbers; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -386,9 +386,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Cells]) -> str:
     return text.getvalue()
 
 
-def _markdown_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]]
-) -> str:
+def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Pads the cells, so that the table reads in a terminal too."""
     escaped = [[c.replace("|", "\\|") for c in row] for row in (titles, *rows)]
     kept = _without_empty_columns(escaped)
