@@ -54,3 +54,10 @@ def test_every_study_has_a_page_and_stands_in_the_index():
     index = (running.ROOT / "results" / "README.md").read_text()
     for path in RECORDS:
         assert f"{path.parent.name}/README.md" in index
+
+
+def test_pairs_of_runs_are_published_whole():
+    # 3 runs of random make 3 pairs, with 3 of transfer 9, of CBR-Tiny 3; at
+    # step 0 and after training.
+    parent = running.ROOT / "results/records/eyepacs_lite0/comparisons"
+    assert len(list(parent.glob("*-and-*"))) == 2 * (3 + 9 + 3)

@@ -293,9 +293,10 @@ def _weighted_r_squared(weights: Array, x: Array, y: Array) -> Array:
         for product in (x * y, x * x, y * y)
     )
     is_defined = (xx > 0) & (yy > 0)
-    return np.divide(
+    r_squared = np.divide(
         xy**2, xx * yy, out=np.full_like(xy, np.nan), where=is_defined
     )
+    return np.minimum(r_squared, 1)  # Rounding leaves the range.
 
 
 def _method(pairs: Sequence[Pair], scores: Array) -> str:
