@@ -4,9 +4,8 @@
 compares a run before and after training; --run_b compares two runs;
 --measures=cca,cka,procrustes scores the same samples by several measures.
   python -m launch.similarity --study_dir=runs/demo --data_dir=tfds
-compares runs of a study in pairs, of random with random initialization and
-of random with transfer, before and after training; `launch.report` draws it.
-What is finished is not done again.
+compares runs of a study in pairs, random with random and with transfer, before
+and after training; `launch.report` draws it. Nothing finished is done again.
 """
 
 from collections.abc import Sequence
@@ -37,10 +36,9 @@ _STUDY_DIR = flags.DEFINE_string(
 )
 _ARMS = flags.DEFINE_list(
     "arms",
-    [],
-    "Arms of the study, each model/init: the runs of a model's first one are "
-    "compared with one another and with the others'. Default: of each model "
-    "random and transfer.",
+    None,
+    "Arms of the study, each model/init: runs of a model's first one are "
+    "paired with one another and the others'. Default: random and transfer.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepare_data wrote the data sets."
@@ -56,17 +54,20 @@ flags.register_validator(
     "measures", bool, message=f"Name some of {', '.join(similarity.MEASURES)}."
 )
 flags.mark_flags_as_mutual_exclusive(["run_a", "study_dir"], required=True)
+for _OF_A_RUN in ("run_b", "step_a", "step_b", "output_dir"):
+    flags.mark_flags_as_mutual_exclusive(["study_dir", _OF_A_RUN])
+flags.mark_flags_as_mutual_exclusive(["run_a", "arms"])
 
 
 def main(argv: Sequence[str]) -> None:
     """Prints the score and the null level of every stage."""
     del argv
+    measure, *others = _MEASURES.value
+    config = cli.config_from_flags(analysis.ProtocolConfig, measure=measure)
     choices = {
-        "config": cli.config_from_flags(
-            analysis.ProtocolConfig, measure=_MEASURES.value[0]
-        ),
+        "config": config,
         "stages": _STAGES.value,
-        "other_measures": _MEASURES.value[1:],
+        "other_measures": others,
     }
     if _STUDY_DIR.value:
         _compare_study(choices)
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _compare_study(choices: dict[str, Any]) -> None:
-    arms = [studies.Arm.parse(text) for text in _ARMS.value]
+    arms = [studies.Arm.parse(text) for text in _ARMS.value or ()]
     pairs = studies.find_run_pairs(_STUDY_DIR.value, arms)
     training.prepare_runtime(pairs.num_threads)
     stop = training.StopRequest()
@@ -88,8 +89,7 @@ def _compare_study(choices: dict[str, Any]) -> None:
             pairs, trainer, data_dir=_DATA_DIR.value, start=bar.start, **choices
         )
     print(f"{len(pairs.comparisons)} comparisons in {_STUDY_DIR.value}")
-    if pairs.unfinished:
-        print(f"Not finished, not compared: {', '.join(pairs.unfinished)}")
+    print(f"Runs not finished: {', '.join(pairs.unfinished) or 'none'}")
 
 
 def _compare_runs(choices: dict[str, Any]) -> None:

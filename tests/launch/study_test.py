@@ -192,6 +192,12 @@ def test_runs_of_a_study_are_compared_in_pairs_and_reported(
     for stage in comparison["stages"]:
         line = f"{stage['stage']:8} {stage['score']:.3f} ({stage['null']:.3f})"
         assert line in process.stdout
+    # A flag of the other form is no silent wish.
+    process = running.run(
+        "similarity", f"--study_dir={study_dir}", "--step_a=0"
+    )
+    assert process.returncode == 1
+    assert "step_a" in process.stderr and "Traceback" not in process.stderr
 
 
 def test_the_report_is_remade_from_published_records_alone(
