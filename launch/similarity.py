@@ -78,13 +78,12 @@ def main(argv: Sequence[str]) -> None:
 def _compare_study(choices: dict[str, Any]) -> None:
     arms = [studies.Arm.parse(text) for text in _ARMS.value or ()]
     pairs = studies.find_run_pairs(_STUDY_DIR.value, arms)
-    training.prepare_runtime(pairs.num_threads)
-    stop = training.StopRequest()
-    with (
-        training.stop_on_signals(stop),
-        progress_bar.ProgressBar("part") as bar,
-    ):
-        trainer = training.Trainer(progress=bar, stop_request=stop)
+    strategy = training.prepare_runtime(pairs.num_threads)
+    stop, bar = training.StopRequest(), progress_bar.ProgressBar("part")
+    trainer = training.Trainer(
+        progress=bar, stop_request=stop, strategy=strategy
+    )
+    with bar, training.stop_on_signals(stop):
         studies.compare_run_pairs(
             pairs, trainer, data_dir=_DATA_DIR.value, start=bar.start, **choices
         )
@@ -96,10 +95,11 @@ def _compare_runs(choices: dict[str, Any]) -> None:
     first, second = analysis.two_checkpoints(
         _RUN_A.value, _RUN_B.value, _STEP_A.value, _STEP_B.value
     )
-    training.prepare_runtime(first.run.config()["config"]["num_threads"])
+    num_threads = first.run.config()["config"]["num_threads"]
+    strategy = training.prepare_runtime(num_threads)
     comparison = analysis.compare_runs(
         analysis.ComparisonRequest(first, second, **choices),
-        training.Trainer(),
+        training.Trainer(strategy=strategy),
         data_dir=_DATA_DIR.value,
         output_dir=_OUTPUT_DIR.value,
     )
