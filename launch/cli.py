@@ -1,6 +1,7 @@
 """What the launchers share: errors without a traceback, flags of a config."""
 
 import dataclasses
+import signal
 import sys
 import types
 import typing
@@ -20,7 +21,11 @@ _MENDABLE = (ValueError, OSError, RuntimeError, FloatingPointError, ImportError)
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs a launcher; an error that a user can mend is one message."""
+    """Runs a launcher; an error that a user can mend is one message.
+
+    So is being told to stop, by Ctrl-C or SIGTERM, where the launcher does not
+    see to it itself.
+    """
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
@@ -31,8 +36,16 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         if not flags.FLAGS["verbosity"].present:
             # Libraries' news would tear the progress bar apart.
             logging.set_verbosity(logging.ERROR)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             main(argv)
+        except KeyboardInterrupt:
+            print(
+                "\nStopped. No file was left half written under its name: "
+                "repeat the same command to do or finish its work.",
+                file=sys.stderr,
+            )
+            sys.exit(training.Interrupted.exit_code)
         except _MENDABLE as error:
             if logging.get_verbosity() >= logging.DEBUG:
                 raise

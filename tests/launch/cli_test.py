@@ -1,6 +1,9 @@
 import difflib
 import itertools
 import pathlib
+import signal
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -43,6 +46,34 @@ def test_launchers_do_not_repeat_each_other():
         )
         longest = matcher.find_longest_match()
         assert longest.size <= 12, (first.name, second.name)
+
+
+WAIT_FOR_A_SIGNAL = """
+import signal
+from launch import cli
+def main(argv):
+    print("ready", flush=True)
+    while True:
+        signal.pause()
+cli.run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_launcher_told_to_stop_says_so_without_a_traceback(number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAIT_FOR_A_SIGNAL],
+        cwd=running.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "Stopped." in errors and "repeat the same command" in errors
+    assert "Traceback" not in errors
 
 
 def test_the_flags_of_a_configuration_give_it_back():

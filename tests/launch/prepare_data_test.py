@@ -1,14 +1,17 @@
 import json
 import pathlib
 import re
+import signal
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
 from absl import flags
 
+import transfusion_datasets
 from launch import prepare_data
 from tests.datasets import photographs
+from tests.launch import running
 from transfusion_datasets.transfusion_synthetic_fundus import generator
 from transfusion_tf.raw import errors
 
@@ -55,6 +58,22 @@ def test_it_prepares_reports_and_says_what_to_run_next(
     assert "is already prepared" in second
     report = first[first.index("transfusion_synthetic_fundus/n64/") :]
     assert report in second
+
+
+def test_told_to_stop_it_leaves_nothing_that_looks_prepared(
+    tmp_path: pathlib.Path,
+) -> None:
+    flags_of = (f"--dataset={SYNTHETIC}", f"--data_dir={tmp_path / 'data'}")
+    process = running.start("prepare_data", *flags_of)
+    # tfds writes into a directory of another name first.
+    running.wait_for(process, lambda: any(tmp_path.glob("data/*/n64/*")))
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output[-3000:]
+    assert "Traceback" not in output
+    assert not transfusion_datasets.is_prepared(
+        SYNTHETIC, data_dir=str(tmp_path / "data")
+    )
 
 
 def test_it_prepares_photographs_from_the_directory_given(
