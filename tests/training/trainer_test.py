@@ -267,7 +267,11 @@ def test_early_stopping_takes_the_best_weights(
     trainer, folder_config, tmp_path
 ):
     config = dataclasses.replace(
-        folder_config, early_stopping=2, eval_every_steps=1, num_epochs=20
+        folder_config,
+        early_stopping=2,
+        eval_every_steps=1,
+        num_epochs=20,
+        similarity_every_steps=1000,
     )
     result = trainer.train(config, tmp_path / "run")
     run = records.RunDirectory(tmp_path / "run")
@@ -277,6 +281,9 @@ def test_early_stopping_takes_the_best_weights(
     assert result["num_steps"] == rows[best]["step"]
     assert len(rows) == best + 3
     assert result["steps_trained"] == rows[-1]["step"]
+    # The last step is compared with the start, wherever it comes.
+    probes = [r["step"] for r in run.metrics() if r["split"] == "probe"]
+    assert probes == [rows[-1]["step"]]
     assert result["validation"]["accuracy"] == max(accuracies)
     kept = sorted(p.name for p in (run.path / "checkpoints").glob("*.h5"))
     assert kept == sorted(

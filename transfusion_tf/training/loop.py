@@ -178,7 +178,8 @@ class Loop:
                     self.seconds += time.monotonic() - started
                     if is_evaluated:
                         self._evaluate(step)
-                    if is_probed:
+                        is_last = is_last or self._should_stop_early()
+                    if is_probed or is_last:
                         self._compare_with_start(step)
                     started = time.monotonic()
                 if step in self.config.keep_checkpoint_steps:
@@ -186,7 +187,7 @@ class Loop:
                 if step % self.save_every == 0:
                     self._save(step)
                 self._stop_if_asked(step)
-                if is_last or self._should_stop_early():
+                if is_last:
                     break
             self.seconds += time.monotonic() - started
 
