@@ -13,6 +13,7 @@ from tests.comparing import assert_same_run
 from tests.launch import running
 from transfusion_tf import records
 
+CHECKPOINT_EVERY = 2
 FEW = ("checkpoint", "records", "finishing")
 MANY = ("training", "checkpoint", "records") * 8 + ("finishing", "finishing")
 # Fewest kills that must hit, of those that were meant to, with --full.
@@ -28,7 +29,7 @@ def flags_of(run_dir, class_folders, num_steps):
         "--batch_size=8",
         f"--num_steps={num_steps}",
         "--eval_every_steps=1",
-        "--checkpoint_every_steps=2",
+        f"--checkpoint_every_steps={CHECKPOINT_EVERY}",
         "--keep_checkpoint_steps=5,10,15,20",
         "--similarity_every_steps=10",
     ]
@@ -37,6 +38,11 @@ def flags_of(run_dir, class_folders, num_steps):
 def last_logged_step(run_dir: pathlib.Path) -> int:
     rows = records.RunDirectory(run_dir).metrics()
     return max((row["step"] for row in rows), default=0)
+
+
+def last_saved_step(run_dir: pathlib.Path) -> int:
+    saved = run_dir.glob("checkpoints/resume/step-*.sha256")
+    return max((int(p.stem.removeprefix("step-")) for p in saved), default=0)
 
 
 def is_writing_a_checkpoint(run_dir: pathlib.Path) -> bool:
@@ -110,6 +116,8 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bits(
         assert kill_in(phase, process, run_dir, generator), phase
         hit[phase_left_behind(run_dir)] += 1
         assert not records.RunDirectory(run_dir).is_finished
+        lost = last_logged_step(run_dir) - last_saved_step(run_dir)
+        assert lost <= CHECKPOINT_EVERY
     logging.info("Kills by phase: %s", dict(hit))
     assert hit.total() == len(phases)
     if is_full:
