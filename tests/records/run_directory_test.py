@@ -27,12 +27,16 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
     )
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(RuntimeError, match=f"process {holder.pid} on"):
+        with pytest.raises(
+            records.InUseError, match=f"process {holder.pid} on"
+        ):
             with run.lock():
                 pass
+        assert run.holder().startswith(f"process {holder.pid} on ")
     finally:
         holder.kill()
         holder.communicate()
+    assert run.holder() is None
     (run.path / "checkpoints").mkdir()
     for name in (".partial.1.result.json", "checkpoints/.partial.1.w.h5"):
         (run.path / name).write_text("half")
@@ -55,6 +59,7 @@ def test_a_file_system_without_locks_is_told_and_used(
     with pytest.warns(UserWarning, match="cannot be locked.*no other process"):
         with run.lock():
             assert list(tmp_path.glob(".partial.*"))
+            assert run.holder() is None
 
 
 def test_another_error_of_the_lock_is_not_hidden(tmp_path, monkeypatch):

@@ -23,11 +23,13 @@ from transfusion_tf.records.files import (
 )
 from transfusion_tf.records.run_directory import (
     SCHEMA_VERSION,
+    InUseError,
     RunDirectory,
     check_writable,
 )
 
 __all__ = [
+    "InUseError",
     "SCHEMA_VERSION",
     "RunDirectory",
     "check_undamaged",

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
@@ -15,6 +16,12 @@ from transfusion_tf.records import files
 
 SCHEMA_VERSION = 1
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# `RunDirectory.holder` has the lock while it looks whether it is held.
+_LOOK_SECONDS = 0.1
+
+
+class InUseError(RuntimeError):
+    """Another process is writing the run directory."""
 
 
 class RunDirectory:
@@ -30,6 +37,8 @@ class RunDirectory:
     | `checkpoints/weights_<step>.weights.h5.sha256` | its checksum |
     | `checkpoints/resume/` | what an interrupted run goes on from |
     | `result.json` | the end; its presence marks the run as finished |
+    | `failure.json` | the error that stopped it, until it is taken up again |
+    | `job.json` | the cluster's job that was asked to train it |
 
     Attributes:
         path: The directory.
@@ -58,6 +67,16 @@ class RunDirectory:
     def result_path(self) -> epath.Path:
         """Where the result stands once the run is finished."""
         return self.path / "result.json"
+
+    @property
+    def failure_path(self) -> epath.Path:
+        """Where the error that stopped the run stands."""
+        return self.path / "failure.json"
+
+    @property
+    def job_path(self) -> epath.Path:
+        """Where the job that was asked to train the run stands."""
+        return self.path / "job.json"
 
     @property
     def resume_path(self) -> epath.Path:
@@ -112,10 +131,10 @@ class RunDirectory:
         is locked either, and a warning says so.
 
         Raises:
-            RuntimeError: If another process holds the lock.
+            InUseError: If another process holds the lock.
         """
         check_writable(self.path)
-        if "://" in os.fspath(self.path):
+        if not self.has_lock:
             yield
             return
         with open(os.fspath(self.path / "lock"), "a+") as handle:
@@ -124,6 +143,31 @@ class RunDirectory:
                     for partial in directory.glob(files.PARTIAL_PATTERN):
                         partial.unlink()
             yield
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether the directory can be locked: object stores cannot."""
+        return "://" not in os.fspath(self.path)
+
+    def holder(self) -> str | None:
+        """Tells which process holds the lock.
+
+        Returns:
+            For example "process 12 on host"; None if no process does, or the
+            directory has no lock.
+        """
+        path = self.path / "lock"
+        if not self.has_lock or not path.exists():
+            return None
+        with open(os.fspath(path)) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder_of(handle)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+        return None
 
 
 def check_writable(directory: epath.PathLike) -> None:
@@ -156,14 +200,10 @@ def check_writable(directory: epath.PathLike) -> None:
 def _acquire(handle: IO[str], path: epath.Path) -> bool:
     """Returns whether the directory is locked now."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.seek(0)
-        raise RuntimeError(
-            f"{os.fspath(path)!r} is in use by another process. Received: "
-            f"{handle.read().strip() or 'a lock without a name'}. Wait for "
-            "that process, stop it, or choose another directory."
-        ) from None
+        is_locked = _try_to_lock(handle)
+        if not is_locked:
+            time.sleep(_LOOK_SECONDS)
+            is_locked = _try_to_lock(handle)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -173,10 +213,29 @@ def _acquire(handle: IO[str], path: epath.Path) -> bool:
             stacklevel=2,
         )
         return False
+    if not is_locked:
+        raise InUseError(
+            f"{os.fspath(path)!r} is in use by another process. Received: "
+            f"{_holder_of(handle)}. Wait for that process, stop it, or "
+            "choose another directory."
+        )
     handle.truncate(0)
     handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     handle.flush()
     return True
+
+
+def _try_to_lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder_of(handle: IO[str]) -> str:
+    handle.seek(0)
+    return handle.read().strip() or "a lock without a name"
 
 
 def _check_schema(path: epath.Path, content: Mapping[str, Any]) -> None:
