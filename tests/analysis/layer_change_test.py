@@ -29,9 +29,8 @@ def compare(runs, trainer, folder_config, first, second, **choices):
     program = trainer.program(folder_config, run_data)
     return analysis.compare(
         request_of(runs, first, second, **choices),
-        capture=analysis.StageActivations(program.staged, "torch"),
+        capture=analysis.StageActivations(program),
         run_data=run_data,
-        batch_size=8,
     )
 
 

@@ -1,8 +1,10 @@
 """Pulls the plug on a study and repeats its command, as a user would."""
 
+import os
 import pathlib
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from tests.comparing import assert_same_run
 from tests.launch import running
 from transfusion_tf import records
 
-NUM_KILLS = 3
 RUNS = ("cbr_tiny-random-seed0", "cbr_tiny-random-seed1")
 
 
@@ -25,13 +26,14 @@ def flags_of(study_dir, data_dir):
         "--image_size=32",
         "--num_train_examples=64",
         "--batch_size=16",
-        "--num_steps=12",
+        "--num_steps=24",
         "--eval_every_steps=2",
         "--checkpoint_every_steps=3",
         "--batch_norm_momentum=0.5",
         "--num_positions=500",
         "--repeats=1",
         "--num_images=100",
+        "--num_threads=1",
     ]
 
 
@@ -59,34 +61,86 @@ def kill_after_new_lines(process, study_dir, num_lines, delay) -> bool:
     return running.kill(process)
 
 
-def test_a_study_killed_at_random_moments_ends_with_the_same_bits(
+def halt_both_runs(process, study_dir) -> list[int]:
+    """Halts each worker when it has logged something new; returns them."""
+    runs = [records.RunDirectory(study_dir / "runs" / name) for name in RUNS]
+    before = [len(run.metrics()) for run in runs]
+    halted: dict[int, int] = {}
+    while len(halted) < len(RUNS):
+        assert process.poll() is None, process.communicate()
+        for place, run in enumerate(runs):
+            holder = run.holder()
+            is_new = len(run.metrics()) != before[place]
+            if place not in halted and holder and is_new:
+                halted[place] = int(holder.split()[1])
+                os.kill(halted[place], signal.SIGSTOP)
+        running.wait(process, 0.02)
+    return [halted[place] for place in range(len(RUNS))]
+
+
+def let_go_on(workers) -> None:
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_study_killed_and_stopped_in_every_way_ends_with_the_same_bits(
     undisturbed, synthetic_data_dir, tmp_path
 ):
     expected, _ = undisturbed
     study_dir = tmp_path / "killed"
+    flags = flags_of(study_dir, synthetic_data_dir)
     generator = random.Random()
-    num_killed = 0
-    for _ in range(NUM_KILLS):
-        process = running.start(
-            "study", *flags_of(study_dir, synthetic_data_dir)
-        )
-        num_killed += kill_after_new_lines(
-            process,
-            study_dir,
-            num_lines=generator.randint(1, 6),
-            delay=generator.uniform(0.0, 0.3),
-        )
-    assert num_killed == NUM_KILLS
-    process = running.run("study", *flags_of(study_dir, synthetic_data_dir))
+
+    # One process, at a random moment.
+    process = running.start("study", *flags)
+    assert kill_after_new_lines(
+        process,
+        study_dir,
+        num_lines=generator.randint(1, 6),
+        delay=generator.uniform(0.0, 0.3),
+    )
+
+    # The main process of two workers: they end too, or this would hang.
+    process = running.start("study", *flags, "--workers=2")
+    workers = halt_both_runs(process, study_dir)
+    process.kill()
+    let_go_on(workers)
+    process.communicate()
+
+    # Ctrl-C, which a terminal sends to all processes.
+    process = running.start("study", *flags, "--workers=2")
+    workers = halt_both_runs(process, study_dir)
+    for pid in (*workers, process.pid):
+        os.kill(pid, signal.SIGINT)
+    let_go_on(workers)
+    printed, _ = process.communicate()
+    assert process.returncode == 130, printed
+    for name in RUNS:
+        assert f"of {name}; everything is saved. Repeat the" in printed
+    assert "Traceback" not in printed
+
+    # One of two workers.
+    process = running.start("study", *flags, "--workers=2")
+    first, second = halt_both_runs(process, study_dir)
+    os.kill(first, signal.SIGKILL)
+    let_go_on([second])
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert f"failed   {RUNS[0]}" in printed
+    assert "died without a word" in printed
+    assert "1 of 2 runs are not done." in printed
+    assert records.RunDirectory(study_dir / "runs" / RUNS[1]).is_finished
+
+    process = running.run("study", *flags)
     assert process.returncode == 0, process.stderr[-3000:]
     for name in RUNS:
         assert_same_run(study_dir / "runs" / name, expected / "runs" / name)
     for path in expected.glob("comparisons/*/comparison.json"):
         ours = study_dir / path.relative_to(expected)
         assert records.read_json(ours) == records.read_json(path)
-    for name in ("table.md", "table.csv", "layer_similarity.svg"):
-        ours = (study_dir / "report" / name).read_bytes()
-        assert ours == (expected / "report" / name).read_bytes(), name
+    for path in expected.glob("report/*"):
+        ours = study_dir / path.relative_to(expected)
+        assert ours.read_bytes() == path.read_bytes(), path.name
 
 
 def test_the_answer_is_printed_with_the_next_commands(undisturbed):

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from transfusion_tf import analysis, records, studies, training
@@ -34,10 +35,16 @@ def study_trainer():
     return training.Trainer()
 
 
+def states(study):
+    return {run.name: run.state for run in studies.study_status(study)}
+
+
 def test_a_study_goes_from_waiting_to_done_and_reports(study, study_trainer):
-    assert set(studies.run_status(study).values()) == {"waiting"}
-    report = studies.run_study(study, study_trainer, command="the command")
-    assert set(studies.run_status(study).values()) == {"done"}
+    assert set(states(study).values()) == {"waiting"}
+    outcome = studies.run_study(study, study_trainer, command="the command")
+    assert (outcome.unfinished, outcome.exit_code) == ((), 0)
+    report = outcome.report
+    assert set(states(study).values()) == {"done"}
     assert report.missing == ()
     assert "CBR-Tiny" in report.table_markdown
     record = records.read_json(study.path / "study.json")
@@ -55,7 +62,7 @@ def test_what_is_done_is_not_done_again(study, study_trainer):
         for folder in ("runs", "comparisons")
         for path in (study.path / folder).glob("*/*.json")
     }
-    report = studies.run_study(study, study_trainer)
+    report = studies.run_study(study, study_trainer).report
     assert {path: path.stat().mtime for path in times} == times
     assert report.missing == ()
 
@@ -72,9 +79,9 @@ def test_a_run_of_another_configuration_is_found_before_any_training(
     )
     with pytest.raises(ValueError, match="--learning_rate: was 0.5, is 0.001"):
         studies.run_study(study, study_trainer)
-    assert studies.run_status(study) == {
+    assert states(study) == {
         "cbr_tiny-random-seed0": "waiting",
-        "cbr_tiny-random-seed1": "begun",
+        "cbr_tiny-random-seed1": "waiting",
     }
 
 
@@ -87,7 +94,7 @@ def test_a_donor_that_is_not_there_is_found_before_any_training(
     study = dataclasses.replace(study, config=config)
     with pytest.raises(FileNotFoundError, match="/nowhere"):
         studies.run_study(study, study_trainer)
-    assert set(studies.run_status(study).values()) == {"waiting"}
+    assert set(states(study).values()) == {"waiting"}
 
 
 def test_a_plan_counts_runs_and_steps_and_writes_nothing(study, study_trainer):
@@ -108,7 +115,109 @@ def test_a_plan_counts_runs_and_steps_and_writes_nothing(study, study_trainer):
 
 def test_planning_first_does_not_change_the_numbers(study, study_trainer):
     studies.plan_study(study, study_trainer)
-    first = studies.run_study(study, study_trainer)
+    first = studies.run_study(study, study_trainer).report
     moved = dataclasses.replace(study, path=study.path / "again")
-    again = studies.run_study(moved, study_trainer)
+    again = studies.run_study(moved, study_trainer).report
     assert first.table_markdown == again.table_markdown
+
+
+class FailsOnce(training.Trainer):
+    """Trains all seeds but one."""
+
+    def train(self, config, run_path):
+        if config.seed == 0:
+            raise FloatingPointError("The loss is not finite.")
+        return super().train(config, run_path)
+
+
+def test_a_run_that_fails_is_recorded_and_does_not_stop_the_others(
+    study, study_trainer
+):
+    outcome = studies.run_study(study, FailsOnce())
+    [failed] = outcome.unfinished
+    assert (failed.name, failed.state) == ("cbr_tiny-random-seed0", "failed")
+    assert "FloatingPointError: The loss is not finite." in failed.reason
+    assert outcome.exit_code == 1
+    assert outcome.report.missing == ("cbr_tiny-random-seed0",)
+    assert str(failed) in outcome.describe(study)
+    run = study.run(study.config.runs()[0])
+    assert (
+        "raise FloatingPointError"
+        in (records.read_json(run.failure_path)["traceback"])
+    )
+    outcome = studies.run_study(study, study_trainer)
+    assert outcome.unfinished == ()
+    assert not run.failure_path.exists()
+
+
+def test_a_run_in_use_is_left_to_the_process_that_is_at_it(
+    study, study_trainer
+):
+    first = study.run(study.config.runs()[0])
+    with first.lock():
+        outcome = studies.run_study(study, study_trainer)
+    assert [(run.name, run.state) for run in outcome.unfinished] == [
+        ("cbr_tiny-random-seed0", "running")
+    ]
+    assert not first.failure_path.exists()
+    assert outcome.exit_code == 1
+
+
+def test_an_arm_that_cannot_be_built_is_found_before_any_training(
+    study, study_trainer
+):
+    arms = (*study.config.arms, studies.Arm("inception_v3", "random"))
+    config = dataclasses.replace(study.config, arms=arms)
+    study = dataclasses.replace(study, config=config)
+    with pytest.raises(ValueError, match="75"):
+        studies.run_study(study, study_trainer)
+    assert set(states(study).values()) == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"executor": "pbs"}, "no such executor"),
+        ({"workers": 0}, "`workers` must be at least 1"),
+        ({"executor": "slurm", "workers": 2}, "Use --max_parallel=2"),
+        ({"executor": "slurm"}, "needs a time limit"),
+        ({"slurm_parameters": "time=5"}, "is of --executor=slurm"),
+        ({"max_parallel": 2}, "is of --executor=slurm"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(values, told):
+    with pytest.raises(ValueError, match=told):
+        studies.ExecutorConfig(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"workers": 2}, {"executor": "slurm", "slurm_parameters": "time=5"}],
+)
+def test_with_other_processes_the_number_of_threads_is_said(values):
+    executor = studies.ExecutorConfig(**values)
+    with pytest.raises(ValueError, match="num_threads=0"):
+        studies.prepare_executor(executor, training.TrainConfig())
+
+
+def test_workers_do_not_each_take_all_devices():
+    executor = studies.ExecutorConfig(workers=2)
+    config = training.TrainConfig(num_threads=1, strategy="mirrored")
+    with pytest.raises(ValueError, match="trains on one device"):
+        studies.prepare_executor(executor, config)
+
+
+def test_a_run_of_several_processes_is_refused():
+    config = training.TrainConfig(strategy="multi_worker")
+    with pytest.raises(ValueError, match="trained by one process"):
+        studies.prepare_executor(studies.ExecutorConfig(), config)
+
+
+def test_each_worker_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"]
+    )
+    executor = studies.ExecutorConfig(workers=3)
+    config = training.TrainConfig(num_threads=1)
+    with pytest.raises(ValueError, match="Use --workers=2"):
+        studies.prepare_executor(executor, config)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf import data, models, similarity
+from transfusion_tf import data, similarity, training
 
 # Of a larger grid this many positions are kept, the same of every image, so
 # that a stage of 294 x 294 positions fits into memory.
@@ -15,35 +15,27 @@ class StageActivations:
     """Computes the activations of every stage of one network.
 
     Attributes:
-        staged: The network; its variables are read at each call.
-        preprocessing: How pixels are scaled, as in training.
+        program: The network, and what computes it; its variables are read at
+            each call.
     """
 
-    def __init__(
-        self,
-        staged: models.StagedModel,
-        preprocessing: str,
-        *,
-        seed: int = 0,
-    ):
+    def __init__(self, program: training.Program, *, seed: int = 0):
         """Compiles the capture when it is first called.
 
         Args:
-            staged: The network.
-            preprocessing: How pixels are scaled, as in training.
+            program: The network.
             seed: Which positions of a large grid are kept.
         """
-        self.staged = staged
-        self.preprocessing = preprocessing
-        self._model = staged.feature_model()
+        self.program = program
+        self._model = program.staged.feature_model()
         self._kept = {
             stage.name: _kept_positions(self._model.output[stage.name], seed)
-            for stage in staged.stages
+            for stage in program.staged.stages
         }
-        self._capture = tf.function(self._capture_batch, autograph=False)
+        self._capture = training.OverImages(program, self._capture_batch)
 
     def __call__(
-        self, reader: data.SplitReader, *, num_images: int, batch_size: int
+        self, reader: data.SplitReader, *, num_images: int
     ) -> dict[str, np.ndarray]:
         """Captures the activations of the first images of a split.
 
@@ -52,29 +44,15 @@ class StageActivations:
         Args:
             reader: The split.
             num_images: Most images to take, at least 1.
-            batch_size: Images at once.
 
         Returns:
             By stage, float32 `[images, positions, 1, channels]`, where
             `images` is the smaller of `num_images` and the split.
         """
-        num_images = min(num_images, reader.split.num_examples)
-        batches = reader.evaluation_batches(batch_size)
-        captured: dict[str, list[np.ndarray]] = {}
-        num_captured = 0
-        for batch in reader.watched(batches):
-            for name, values in self._capture(batch["image"]).items():
-                captured.setdefault(name, []).append(values.numpy())
-            num_captured += batch_size
-            if num_captured >= num_images:
-                break
-        return {
-            name: np.concatenate(parts)[:num_images]
-            for name, parts in captured.items()
-        }
+        return self._capture(reader, min(num_images, reader.split.num_examples))
 
-    def _capture_batch(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = data.normalize(images, self.preprocessing)
+    def _capture_batch(self, batch: training.Batch) -> training.Batch:
+        images = data.normalize(batch["image"], self.program.preprocessing)
         activations = self._model(images, training=False)
         return {
             name: _take_positions(values, self._kept[name])

@@ -28,7 +28,6 @@ def compare(
     *,
     capture: activations.StageActivations,
     run_data: training.TaskData,
-    batch_size: int,
 ) -> dict[str, Any]:
     """Scores every stage of one checkpoint against another's.
 
@@ -36,7 +35,6 @@ def compare(
         request: Which checkpoints, and how to sample and score.
         capture: Of the network that the weights are loaded into.
         run_data: The images.
-        batch_size: Images at once.
 
     Returns:
         See `score_checkpoints`.
@@ -53,7 +51,6 @@ def compare(
             checkpoint,
             capture=capture,
             run_data=run_data,
-            batch_size=batch_size,
             config=request.config,
         )
         for checkpoint in (request.first, request.second)
@@ -66,7 +63,6 @@ def capture_checkpoint(
     *,
     capture: activations.StageActivations,
     run_data: training.TaskData,
-    batch_size: int,
     config: ProtocolConfig,
 ) -> dict[str, np.ndarray]:
     """Captures the stages of a checkpoint on the test images.
@@ -78,7 +74,6 @@ def capture_checkpoint(
         checkpoint: Whose weights are loaded.
         capture: Of the network that they are loaded into.
         run_data: The images.
-        batch_size: Images at once.
         config: How many images.
 
     Returns:
@@ -87,18 +82,17 @@ def capture_checkpoint(
     Raises:
         FileNotFoundError: If the run did not keep the weights.
     """
-    training.load_weights(capture.staged.model, checkpoint.path)
+    program = capture.program
+    training.load_weights(program.staged.model, checkpoint.path)
     if checkpoint.step == 0:
         training.recalibrate_batch_norm(
-            capture.staged,
+            program.staged,
             run_data.train,
-            preprocessing=capture.preprocessing,
+            preprocessing=program.preprocessing,
             num_images=config.num_images,
-            batch_size=batch_size,
+            batch_size=program.spec.batch_size,
         )
-    return capture(
-        run_data.test, num_images=config.num_images, batch_size=batch_size
-    )
+    return capture(run_data.test, num_images=config.num_images)
 
 
 def score_checkpoints(
@@ -191,12 +185,9 @@ def compare_runs(
     comparison = compare(
         request,
         capture=activations.StageActivations(
-            program.staged,
-            program.preprocessing,
-            seed=request.config.sampling_seed,
+            program, seed=request.config.sampling_seed
         ),
         run_data=run_data,
-        batch_size=run_config.batch_size,
     )
     if path:
         records.write_json(path, comparison)

@@ -4,7 +4,8 @@ import dataclasses
 import time
 
 from transfusion_tf import training
-from transfusion_tf.studies import executor
+from transfusion_tf.studies.status import study_status
+from transfusion_tf.studies.study import Study
 
 _TIMED_STEPS = 3
 # Weights before and after training are kept, in float32.
@@ -18,7 +19,7 @@ class PlannedRun:
 
     Attributes:
         name: The run's name.
-        status: "done", "begun" or "waiting".
+        status: "done", "running", "failed" or "waiting".
         num_steps: Steps in all.
         seconds_per_step: Measured on this machine; None for a finished run.
         gigabytes: Disk for the weights that are kept.
@@ -77,7 +78,7 @@ class Plan:
         return "\n".join([*lines, total])
 
 
-def plan_study(study: executor.Study, trainer: training.Trainer) -> Plan:
+def plan_study(study: Study, trainer: training.Trainer) -> Plan:
     """Times a few steps of each architecture that is still to be trained.
 
     Args:
@@ -87,7 +88,7 @@ def plan_study(study: executor.Study, trainer: training.Trainer) -> Plan:
     Returns:
         The plan.
     """
-    status = executor.run_status(study)
+    status = {run.name: run.state for run in study_status(study)}
     seconds: dict[str, float] = {}
     planned = []
     for config in study.config.runs():
@@ -112,9 +113,7 @@ def plan_study(study: executor.Study, trainer: training.Trainer) -> Plan:
     return Plan(tuple(planned))
 
 
-def count_steps(
-    study: executor.Study, trainer: training.Trainer
-) -> tuple[int, int]:
+def count_steps(study: Study, trainer: training.Trainer) -> tuple[int, int]:
     """Counts the steps of a study.
 
     Args:

@@ -252,11 +252,8 @@ def _open_capture(
     program = trainer.program(run_config, run_data)
     return functools.partial(
         analysis.capture_checkpoint,
-        capture=analysis.StageActivations(
-            program.staged, program.preprocessing, seed=config.sampling_seed
-        ),
+        capture=analysis.StageActivations(program, seed=config.sampling_seed),
         run_data=run_data,
-        batch_size=run_config.batch_size,
         config=config,
     )
 

@@ -18,7 +18,9 @@ from transfusion_tf.training.interruption import (
 )
 from transfusion_tf.training.loop import num_steps_of
 from transfusion_tf.training.program import (
+    Batch,
     BatchChange,
+    OverImages,
     Program,
     ProgramSpec,
 )
@@ -35,10 +37,12 @@ from transfusion_tf.training.trainer import (
 )
 
 __all__ = [
+    "Batch",
     "BatchChange",
     "DEVICE_FIELDS",
     "LOCATION_FIELDS",
     "Interrupted",
+    "OverImages",
     "Program",
     "ProgramSpec",
     "Progress",
