@@ -60,7 +60,7 @@ setuptools.setup(
     ],
     package_dir={"transfusion_datasets": "datasets"},
     package_data={
-        "transfusion_tf": ["py.typed"],
+        "transfusion_tf": ["py.typed", "reporting/*.csv"],
         "transfusion_datasets": ["*/README.md", "*/*.bib", "*/*.txt"],
     },
     install_requires=[

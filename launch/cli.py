@@ -5,7 +5,7 @@ import signal
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -110,14 +110,14 @@ def config_from_flags(
     return config_class(**values)
 
 
-def prepare_runtime(run_config: Mapping[str, Any]) -> tf.distribute.Strategy:
-    """Gets the devices of the flags ready to look at a finished run.
+def prepare_runtime(num_threads: int) -> tf.distribute.Strategy:
+    """Gets the devices of the flags ready to look at finished runs.
 
     Args:
-        run_config: The configuration that the run recorded.
+        num_threads: As the run recorded it.
     """
     devices = {name: flags.FLAGS[name].value for name in training.DEVICE_FIELDS}
-    return training.prepare_runtime(run_config["num_threads"], **devices)
+    return training.prepare_runtime(num_threads, **devices)
 
 
 def prepare_synthetic_data(config: training.TrainConfig) -> None:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
         if value is not None
     }
     run = records.RunDirectory(_RUN_DIR.value)
-    strategy = cli.prepare_runtime(run.config()["config"])
+    strategy = cli.prepare_runtime(run.config()["config"]["num_threads"])
     predictions, scores = training.score_run(
         _RUN_DIR.value,
         training.Trainer(strategy=strategy),
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
             f"  {name:17}  {of_finding}; {counts['num_positives']} positive, "
             f"{counts['num_negatives']} negative"
         )
-    if _OUTPUT.value:
+    if _OUTPUT.value and training.is_chief(strategy):
         records.write_npz(_OUTPUT.value, **predictions.to_arrays())
         print(f"Predictions: {_OUTPUT.value}")
 

@@ -50,6 +50,7 @@ _STAGES = flags.DEFINE_list(
     "stages", None, "Stages to score, such as conv1,block2. Default: all."
 )
 cli.define_flags(analysis.ProtocolConfig, skip=["measure"])
+cli.define_flags(training.TrainConfig, only=training.DEVICE_FIELDS)
 flags.register_validator(
     "measures", bool, message=f"Name some of {', '.join(similarity.MEASURES)}."
 )
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
 def _compare_study(choices: dict[str, Any]) -> None:
     arms = [studies.Arm.parse(text) for text in _ARMS.value or ()]
     pairs = studies.find_run_pairs(_STUDY_DIR.value, arms)
-    strategy = training.prepare_runtime(pairs.num_threads)
+    strategy = cli.prepare_runtime(pairs.num_threads)
     stop, bar = training.StopRequest(), progress_bar.ProgressBar("part")
     trainer = training.Trainer(
         progress=bar, stop_request=stop, strategy=strategy
@@ -95,8 +96,7 @@ def _compare_runs(choices: dict[str, Any]) -> None:
     first, second = analysis.two_checkpoints(
         _RUN_A.value, _RUN_B.value, _STEP_A.value, _STEP_B.value
     )
-    num_threads = first.run.config()["config"]["num_threads"]
-    strategy = training.prepare_runtime(num_threads)
+    strategy = cli.prepare_runtime(first.run.config()["config"]["num_threads"])
     comparison = analysis.compare_runs(
         analysis.ComparisonRequest(first, second, **choices),
         training.Trainer(strategy=strategy),

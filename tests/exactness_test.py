@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data.fake_splits import fake_split
-from transfusion_tf import data, initialization, models, training
+from transfusion_tf import analysis, data, initialization, models, training
 
 BATCH_SIZE = 4
 NUM_STEPS = 20
@@ -128,6 +128,18 @@ def test_statistics_of_each_replica_are_another_computation():
     two, *_ = train(spec, two_replicas(), num_steps=2)
     name = "conv1_bn/moving_variance"
     assert np.abs(two[name] - one[name]).max() > 1e-6
+
+
+def test_stages_are_captured_as_on_one_device():
+    captured = []
+    for strategy in (tf.distribute.get_strategy(), two_replicas()):
+        program = training.Program(spec_of(), strategy)
+        initialization.initialize(program.staged, "random", seed=0)
+        capture = analysis.StageActivations(program)
+        reader = data.SplitReader(noisy_split(32), 32)
+        captured.append(capture(reader, num_images=9))
+        assert len(captured[-1]["conv1"]) == 9
+    assert_close(*captured, 1e-5)
 
 
 def test_batch_norm_is_estimated_anew_as_on_one_device():

@@ -28,6 +28,8 @@ def flags_of(run_dir, class_folders):
         "--batch_size=8",
         "--num_steps=20",
         "--eval_every_steps=5",
+        "--similarity_every_steps=10",
+        "--probe_examples=6",
         "--precision=float64",
         "--num_threads=1",
     ]
@@ -108,8 +110,8 @@ def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
     assert_same_run(run_dir, undisturbed)
 
 
-def test_workers_of_unequal_flags_both_say_so(class_folders, tmp_path, in_full):
-    del in_full
+@pytest.mark.full
+def test_workers_of_unequal_flags_both_say_so(class_folders, tmp_path):
     outputs = finish(
         start_two(
             tmp_path / "run", class_folders, flags_of_second=["--seed=1"]

@@ -27,7 +27,10 @@ from transfusion_tf.training.program import (
 from transfusion_tf.training.recalibration import recalibrate_batch_norm
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
-from transfusion_tf.training.strategies import make_strategy
+from transfusion_tf.training.strategies import (
+    is_chief,
+    make_strategy,
+)
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
 from transfusion_tf.training.trainer import (
     Progress,
@@ -54,6 +57,7 @@ __all__ = [
     "check_same_config",
     "describe_environment",
     "differences",
+    "is_chief",
     "learning_rate_at",
     "load_donor",
     "load_weights",
