@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-beam conformance doctest lint format benchmark clean
+.PHONY: demo test test-beam conformance chaos exactness doctest lint format benchmark clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
@@ -21,6 +21,16 @@ test-beam: .venv-beam/installed
 # Every scheme on every model and variant; steps of training.
 conformance: $(VENV)/installed-test
 	$(BIN)/python -m pytest --full tests/conformance_test.py
+
+# A run killed 26 times, in training and while files are written; workers killed.
+chaos: $(VENV)/installed-test
+	$(BIN)/python -m pytest --full --log-cli-level=INFO tests/chaos_test.py \
+	  tests/launch/multi_worker_test.py
+
+# Every model on two replicas, and compiled by XLA.
+exactness: $(VENV)/installed-test
+	$(BIN)/python -m pytest --full tests/exactness_test.py \
+	  tests/training/xla_test.py
 
 doctest: $(VENV)/installed-test
 	$(BIN)/python -m pytest --doctest-modules transfusion_tf datasets \
@@ -41,6 +51,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.opening
 	$(BIN)/python -m tests.benchmarks.similarity
+	$(BIN)/python -m tests.benchmarks.study
 
 clean:
 	rm -rf $(VENV) .venv-beam build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,12 +1,23 @@
-"""How much of a bare training step's rate the trainer's steps reach.
+"""How much of a bare training step's rate the trainer reaches.
 
 python -m tests.benchmarks.training
 
-Reference: a `tf.function` of forward, backward and Adam on one batch that
-stays in memory, nothing else. Ours: `Program.train_step` on the batches that
-`SplitReader` deals out of its cache: shuffled, drawn for, augmented,
-normalized. Evaluation and checkpoints are left out of both.
+Steps: `Program.train_step` on the batches that `SplitReader` deals out of its
+cache: shuffled, drawn for, augmented, normalized. A bare step: a `tf.function`
+of forward, backward and Adam on one batch that stays in memory, nothing else.
+
+Run: the training seconds of a whole run by `Trainer.train` whose program is
+compiled, with checkpoints, metrics and progress at their default intervals;
+predicting the validation split is left out. Fit: `keras.Model.fit` on the same
+batches, augmented and normalized in the same way. Two devices: two logical
+CPU devices with batch norm over both, on the same batch as one device.
+
+Ratios of rates, timed in turn in one process: above 1 ours is faster.
 """
+
+import dataclasses
+import pathlib
+import tempfile
 
 import keras
 import numpy as np
@@ -17,7 +28,7 @@ from transfusion_tf import data, initialization, models, training
 
 BATCH_SIZE = 32
 STEPS_A_BLOCK = 16
-CASES = (("cbr_tiny", 64), ("efficientnet_lite0", 64))
+CASES = (("cbr_tiny", 64), ("cbr_large_t", 64), ("efficientnet_lite0", 64))
 
 
 def random_split(num_examples: int, image_size: int) -> data.Split:
@@ -64,50 +75,161 @@ def bare_step(name: str, image_size: int):
     return step
 
 
-def compare(name: str, image_size: int) -> tuple[float, float, float]:
-    """Returns the ratio of rates with its interval."""
-    step = bare_step(name, image_size)
-    spec = training.ProgramSpec(
+def spec_of(
+    name: str, image_size: int, batch_size: int = BATCH_SIZE
+) -> training.ProgramSpec:
+    return training.ProgramSpec(
         model=name,
         num_outputs=5,
         loss="softmax",
         image_size=image_size,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         optimizer="adam",
         augmentation="flips",
         preprocessing=None,
         batch_norm_momentum=0.9,
         jit_compile=False,
     )
-    program = training.Program(spec, training.make_strategy("default"))
-    initialization.initialize(program.staged, "random", seed=0)
-    reader = data.SplitReader(
-        random_split(BATCH_SIZE * STEPS_A_BLOCK, image_size), image_size
+
+
+def program_of(
+    name: str, image_size: int, strategy: tf.distribute.Strategy | None = None
+) -> training.Program:
+    program = training.Program(
+        spec_of(name, image_size), strategy or tf.distribute.get_strategy()
     )
-    epochs = iter(range(1000))
+    initialization.initialize(program.staged, "random", seed=0)
+    return program
+
+
+class Blocks:
+    """Blocks of training steps on a cached split, an epoch each."""
+
+    def __init__(self, image_size: int):
+        split = random_split(BATCH_SIZE * STEPS_A_BLOCK, image_size)
+        self.reader = data.SplitReader(split, image_size)
+        self._epochs = iter(range(1000))
+
+    def of_program(self, program: training.Program) -> None:
+        for batch in program.train_batches(
+            self.reader, seed=0, epoch=next(self._epochs), skip_steps=0
+        ):
+            program.train_step(batch, 1e-3)
+        program.loss_sum.numpy()
+
+    def of_fit(self, model: keras.Model, preprocessing: str) -> None:
+        def prepared(batch):
+            images = data.augment(batch["image"], batch["draws"], "flips")
+            return data.normalize(images, preprocessing), batch["label"]
+
+        batches = self.reader.train_batches(
+            seed=0, epoch=next(self._epochs), batch_size=BATCH_SIZE
+        )
+        model.fit(batches.map(prepared), verbose=0)
+
+
+def compare_steps(name: str, image_size: int) -> tuple[float, float, float]:
+    step = bare_step(name, image_size)
+    program, blocks = program_of(name, image_size), Blocks(image_size)
 
     def reference() -> None:
         for _ in range(STEPS_A_BLOCK):
             loss = step()
         loss.numpy()
 
-    def ours() -> None:
-        batches = reader.train_batches(
-            seed=0, epoch=next(epochs), batch_size=BATCH_SIZE
-        )
-        for batch in batches:
-            program.train_step(batch, 1e-3)
-        program.loss_sum.numpy()
+    return ratios.paired_ratio(lambda: blocks.of_program(program), reference)
 
-    return ratios.paired_ratio(ours, reference)
+
+def compare_fit(name: str, image_size: int) -> tuple[float, float, float]:
+    program, blocks = program_of(name, image_size), Blocks(image_size)
+    shape = (image_size, image_size, 3)
+    staged = models.build(name, num_outputs=5, image_shape=shape)
+    staged.model.compile(
+        keras.optimizers.Adam(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    return ratios.paired_ratio(
+        lambda: blocks.of_program(program),
+        lambda: blocks.of_fit(staged.model, staged.preprocessing),
+    )
+
+
+def compare_run(name: str, image_size: int) -> tuple[float, float, float]:
+    step = bare_step(name, image_size)
+    with tempfile.TemporaryDirectory() as directory:
+        root = pathlib.Path(directory)
+        write_folders(root / "images", image_size)
+        config = training.TrainConfig(
+            model=name,
+            task=f"folder:{root / 'images'}",
+            image_size=image_size,
+            batch_size=BATCH_SIZE,
+            num_epochs=3,
+        )
+        trainer, seeds = training.Trainer(), iter(range(1000))
+        num_steps = 3 * trainer.data(config).train.train_steps_per_epoch(
+            BATCH_SIZE
+        )
+
+        def ours() -> float:
+            seed = next(seeds)
+            result = trainer.train(
+                dataclasses.replace(config, seed=seed), root / str(seed)
+            )
+            return result["seconds"]["train"]
+
+        def reference() -> None:
+            for _ in range(num_steps):
+                loss = step()
+            loss.numpy()
+
+        return ratios.paired_ratio(ours, reference, num_pairs=6)
+
+
+def write_folders(root: pathlib.Path, image_size: int) -> None:
+    """Images of noise in class folders, 16 full batches to train on."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 300), ("test", 8)):
+        for label in ("a", "b"):
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 256, [image_size] * 2 + [3])
+                encoded = tf.io.encode_png(pixels.astype(np.uint8))
+                (folder / f"{number}.png").write_bytes(encoded.numpy())
+
+
+def compare_devices(name: str, image_size: int) -> tuple[float, float, float]:
+    blocks = Blocks(image_size)
+    two = program_of(
+        name, image_size, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    )
+    one = program_of(name, image_size)
+    return ratios.paired_ratio(
+        lambda: blocks.of_program(two), lambda: blocks.of_program(one)
+    )
 
 
 def main() -> None:
     """Prints a line a case."""
-    print("model, pixels: rate of ours / rate of a bare step [95 %]")
-    for name, image_size in CASES:
-        ratio, low, high = compare(name, image_size)
-        print(f"{name}, {image_size}: {ratio:.3f} [{low:.3f}, {high:.3f}]")
+    training.prepare_runtime(0, num_cpu_devices=2)
+    rows = {
+        "steps / bare step": compare_steps,
+        "run / bare step": compare_run,
+        "steps / fit": compare_fit,
+    }
+    print("rate of ours / rate of the reference [95 %]")
+    for row, compare in rows.items():
+        for name, image_size in CASES:
+            ratio, low, high = compare(name, image_size)
+            text = f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
+            print(f"{row}, {name}, {image_size} px: {text}", flush=True)
+    ratio, low, high = compare_devices("cbr_tiny", 64)
+    print(
+        f"two devices / one, cbr_tiny, 64 px: {ratio:.3f} "
+        f"[{low:.3f}, {high:.3f}]"
+    )
 
 
 if __name__ == "__main__":
