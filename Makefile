@@ -46,12 +46,14 @@ format: $(VENV)/installed-lint
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/installed-test
+	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.input_pipeline
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.opening
 	$(BIN)/python -m tests.benchmarks.similarity
 	$(BIN)/python -m tests.benchmarks.study
+	$(BIN)/python -m tests.benchmarks.scaling results/scaling.md
 
 clean:
 	rm -rf $(VENV) .venv-beam build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

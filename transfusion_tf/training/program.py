@@ -100,9 +100,12 @@ class Program:
         self._train = tf.function(self._train_everywhere, autograph=False)
         self._predict = OverImages(self, self._predict_batch)
         self._average = OverImages(self, self._average_stages)
-        self._replica_step = tf.function(
-            self._train_replica, autograph=False, jit_compile=spec.jit_compile
-        )
+        # Of its own only where XLA needs it: to inline it takes seconds.
+        self._replica_step: Callable[[Batch], tf.Tensor] = self._train_replica
+        if spec.jit_compile:
+            self._replica_step = tf.function(
+                self._train_replica, autograph=False, jit_compile=True
+            )
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns what saves and restores all state of training."""
