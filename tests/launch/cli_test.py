@@ -67,10 +67,11 @@ def test_a_launcher_told_to_stop_says_so_without_a_traceback(number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=running.heed_interrupts,
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopped." in errors and "repeat the same command" in errors
     assert "Traceback" not in errors
