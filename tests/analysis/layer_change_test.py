@@ -102,6 +102,28 @@ def test_runs_of_different_networks_are_refused(runs, trainer, tmp_path):
         )
 
 
+def test_runs_that_scale_pixels_differently_are_refused(
+    runs, trainer, tmp_path
+):
+    # One capture serves both sides: the other's input would be wrong.
+    record = runs[1].config()
+    assert record["preprocessing"] == "torch"
+    said, other = (
+        records.RunDirectory(tmp_path / name) for name in ("said", "other")
+    )
+    record["config"]["preprocessing"] = "torch"
+    records.write_json(said.config_path, record)
+    analysis.check_comparable([runs[0], said])  # It was "torch" unsaid too.
+    records.write_json(other.config_path, record | {"preprocessing": "caffe"})
+    weights = other.weights_path(4)
+    weights.parent.mkdir()
+    runs[1].weights_path(4).copy(weights)
+    with pytest.raises(ValueError, match="preprocessing='torch' and 'caffe'"):
+        analysis.compare_runs(
+            request_of([runs[0], other], (0, 4), (1, 4)), trainer
+        )
+
+
 def test_what_cannot_be_scored_is_found_before_anything_is_captured(runs):
     with pytest.raises(ValueError, match="'conv9'.*conv1, conv2"):
         request_of(runs, (0, 0), (0, 4), stages=["conv1", "conv9"])

@@ -229,17 +229,21 @@ def check_comparable(runs: Sequence[records.RunDirectory]) -> None:
         runs: At least one.
 
     Raises:
-        ValueError: If two are of different models, image sizes or data.
+        ValueError: If two are of different models, image sizes, scalings of
+            pixels or data.
         FileNotFoundError: If one has no `config.json`.
     """
-    configs = [run.config() for run in runs]
-    for where, key in (
-        ("config", "model"),
-        ("config", "image_size"),
-        ("config", "task"),
-        ("data", "test"),
-    ):
-        first, *others = [config[where][key] for config in configs]
+    facts = [
+        record["config"]
+        | {
+            # What it came to where nothing was asked.
+            "preprocessing": record["preprocessing"],
+            "test": record["data"]["test"],
+        }
+        for record in (run.config() for run in runs)
+    ]
+    for key in ("model", "image_size", "preprocessing", "task", "test"):
+        first, *others = [of_run[key] for of_run in facts]
         different = [value for value in others if value != first]
         if different:
             raise ValueError(
