@@ -124,6 +124,22 @@ def test_a_line_is_scipys_and_a_resample_is_its_rows_repeated():
         assert count.sum() == 9 * 4
 
 
+def test_a_resample_of_one_point_has_no_line():
+    # Weights of 3 and 6 round the mean of one value away from it.
+    runs = [evaluation.Run("random", seed) for seed in range(4)]
+    pairs = list(itertools.combinations(runs, 2))
+    x, y = np.random.default_rng(1).random([2, 6, 2])
+    (weights,) = run_pairs._draw_weights([pairs], 2, 2000, seed=0)
+    num_points = (weights > 0).sum(axis=(1, 2))
+    assert (num_points == 1).sum() > 200
+    received = run_pairs._weighted_r_squared(weights, x, y)
+    np.testing.assert_array_equal(np.isnan(received), num_points < 2)
+    # Nor has one whose points are all above one another.
+    alike = run_pairs._weighted_r_squared(weights, x[:1].repeat(6, axis=0), y)
+    num_samples = (weights.sum(axis=1) > 0).sum(axis=1)
+    np.testing.assert_array_equal(np.isnan(alike), num_samples < 2)
+
+
 def test_too_few_runs_and_undefined_scores_are_errors():
     two = [pair for pair in BETWEEN if pair[1].seed < 2]
     with pytest.raises(ValueError, match="'random': 3, 'transfer': 2"):

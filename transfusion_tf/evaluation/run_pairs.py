@@ -286,17 +286,28 @@ def _weighted_mean(weights: Array, scores: Array) -> Array:
 
 def _weighted_r_squared(weights: Array, x: Array, y: Array) -> Array:
     """R^2 of each resample; NaN where x or y is one value in it."""
+    is_defined = _differs(weights, x) & _differs(weights, y)
     x = x - _weighted_mean(weights, x)[:, None, None]
     y = y - _weighted_mean(weights, y)[:, None, None]
     xy, xx, yy = (
         np.sum(weights * product, axis=(1, 2))
         for product in (x * y, x * x, y * y)
     )
-    is_defined = (xx > 0) & (yy > 0)
     r_squared = np.divide(
         xy**2, xx * yy, out=np.full_like(xy, np.nan), where=is_defined
     )
     return np.minimum(r_squared, 1)  # Rounding leaves the range.
+
+
+def _differs(weights: Array, values: Array) -> npt.NDArray[np.bool_]:
+    """Tells of each resample whether it holds two values or more.
+
+    By the values themselves: about their mean they differ by rounding.
+    """
+    is_drawn = weights > 0
+    low = np.where(is_drawn, values, np.inf).min(axis=(1, 2))
+    high = np.where(is_drawn, values, -np.inf).max(axis=(1, 2))
+    return low < high
 
 
 def _method(pairs: Sequence[Pair], scores: Array) -> str:
