@@ -118,6 +118,22 @@ def test_runs_that_the_study_does_not_name_are_left_out_aloud(tmp_path):
     )
 
 
+def test_a_study_of_one_fold_has_the_runs_of_that_fold(tmp_path):
+    fabricate.write_study(tmp_path, 2)
+    edit(tmp_path / "study.json", lambda s: s.update(fold="2/5"))
+    for path in tmp_path.glob("runs/*/config.json"):
+        edit(path, lambda c: c["config"].update(fold="2/5"))
+    study = study_module.read_study(tmp_path)
+    assert (len(study.runs), study.missing, study.notes) == (6, (), ())
+    other = tmp_path / "runs/cbr_tiny-random-seed1/config.json"
+    edit(other, lambda c: c["config"].update(fold="3/5"))
+    study = study_module.read_study(tmp_path)
+    assert study.missing == ("cbr_tiny-random-fold2-seed1",)
+    assert study.notes == (
+        "cbr_tiny-random-seed1 is not part of the study: left out",
+    )
+
+
 def test_two_tasks_are_never_put_side_by_side(tmp_path):
     fabricate.write_study(tmp_path, 1)
     fabricate.write_run(

@@ -55,14 +55,19 @@ def named(pairs):
     return [c.path.parent.name for c in pairs.comparisons]
 
 
-def fabricate(path, arms, seeds, finished=lambda name: True):
+def fabricate(
+    path, arms, seeds, finished=lambda name: True, fold=None, study=()
+):
     """Directories of runs that are names only."""
     content = {"arms": [dataclasses.asdict(a) for a in arms], "seeds": seeds}
+    content |= dict(study)
     records.write_json(path / "study.json", content)
     for arm, seed in itertools.product(arms, seeds):
-        name = f"{arm.model}-{arm.init}-seed{seed}"
+        place = f"-fold{fold[0]}" if fold else ""
+        name = f"{arm.model}-{arm.init}{place}-seed{seed}"
         run = records.RunDirectory(path / "runs" / name)
         config = {"model": arm.model, "init": arm.init, "seed": seed}
+        config["fold"] = fold
         records.write_json(
             run.config_path, {"schema_version": 1, "config": config}
         )
@@ -121,6 +126,23 @@ def test_unfinished_runs_are_named_and_not_compared(tmp_path):
         studies.find_run_pairs(tmp_path / "one")
     with pytest.raises(FileNotFoundError, match="without study.json"):
         studies.find_run_pairs(tmp_path / "none")
+
+
+def test_runs_of_one_fold_are_compared(tmp_path):
+    for name, study, compared in (
+        ("all", {"num_folds": 5}, 1),
+        ("one", {"num_folds": None, "fold": "2/5"}, 2),
+    ):
+        for fold in ("1/5", "2/5"):
+            fabricate(
+                tmp_path / name, ARMS[-1:], [0, 1], fold=fold, study=study
+            )
+        pairs = studies.find_run_pairs(tmp_path / name)
+        assert pairs.unfinished == ()
+        run = f"cbr_tiny-random-fold{compared}-seed"
+        assert named(pairs) == [
+            f"{run}0-and-{run}1-{when}" for when in ("before", "after")
+        ]
 
 
 def counted_captures(monkeypatch):

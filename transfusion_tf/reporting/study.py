@@ -102,7 +102,11 @@ def read_study(study_dir: epath.PathLike) -> StudyRecords:
     arms = tuple(Arm(a["model"], a["init"]) for a in study["arms"])
     seeds = tuple(sorted(study["seeds"]))
     num_folds = study.get("num_folds")
-    folds = tuple(range(1, num_folds + 1)) if num_folds else (None,)
+    folds = (
+        tuple(range(1, num_folds + 1))
+        if num_folds
+        else (_fold_number(study.get("fold")),)
+    )
     found, notes = _find_runs(study_dir, study["task"], arms, seeds, folds)
     ordered = [(arm, seed) for arm in arms for seed in seeds]
     runs = tuple(
@@ -274,12 +278,16 @@ def _check_task(
             f"Received: {path.name} with task={asked['task']!r}, the study "
             f"with task={task!r}. Report each task from its own directory."
         )
-    fold = asked.get("fold")
     return (
         Arm(asked["model"], asked["init"]),
         int(asked["seed"]),
-        None if fold is None else int(fold.partition("/")[0]),
+        _fold_number(asked.get("fold")),
     )
+
+
+def _fold_number(fold: str | None) -> int | None:
+    """Returns 2 of "2/5"."""
+    return None if fold is None else int(fold.partition("/")[0])
 
 
 def _read_comparisons(

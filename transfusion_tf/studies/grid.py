@@ -128,6 +128,7 @@ class StudyConfig:
             "arms": [dataclasses.asdict(arm) for arm in self.arms],
             "seeds": list(self.seeds),
             "num_folds": self.num_folds,
+            "fold": self.base.fold,
             "auc_threshold": self.base.auc_threshold,
             "protocol": dataclasses.asdict(self.protocol),
             "command": command,

@@ -90,7 +90,7 @@ def find_run_pairs(
     study_dir = epath.Path(study_dir)
     study = _read_study(study_dir)
     chosen = _chosen_arms([Arm(**arm) for arm in study["arms"]], arms)
-    finished = _finished_runs(study_dir, chosen)
+    finished = _finished_runs(study_dir, study, chosen)
     unfinished = [
         f"{arm} seed {seed}"
         for arm, runs in finished.items()
@@ -289,14 +289,16 @@ def _chosen_arms(known: Sequence[Arm], arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _finished_runs(
-    study_dir: epath.Path, arms: Sequence[Arm]
+    study_dir: epath.Path, study: Mapping[str, Any], arms: Sequence[Arm]
 ) -> dict[Arm, list[records.RunDirectory]]:
+    num_folds = study.get("num_folds")
+    fold = f"1/{num_folds}" if num_folds else study.get("fold")
     finished: dict[Arm, list[records.RunDirectory]] = {arm: [] for arm in arms}
     for path in sorted((study_dir / "runs").glob("*/result.json")):
         run = records.RunDirectory(path.parent)
         config = run.config()["config"]
-        arm, fold = Arm(config["model"], config["init"]), config.get("fold")
-        if arm in finished and (fold is None or fold.startswith("1/")):
+        arm = Arm(config["model"], config["init"])
+        if arm in finished and config.get("fold") == fold:
             finished[arm].append(run)
     return finished
 
