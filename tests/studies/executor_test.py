@@ -85,6 +85,39 @@ def test_a_run_of_another_configuration_is_found_before_any_training(
     }
 
 
+def test_a_comparison_made_in_another_way_is_not_taken_for_this_one(
+    study, study_trainer
+):
+    def run(command, **choices):
+        protocol = dataclasses.replace(
+            study.config.protocol, **{"num_images": 10_000} | choices
+        )
+        config = dataclasses.replace(
+            study.config, protocol=protocol, seeds=(0,)
+        )
+        changed = dataclasses.replace(study, config=config)
+        return studies.run_study(changed, study_trainer, command=command)
+
+    run("the first")
+    [path] = study.path.glob("comparisons/*/comparison.json")
+    num_images = records.read_json(path)["protocol"]["num_images"]
+    assert num_images < 5000
+    for choices, told in (
+        ({"measure": "cka"}, "--measure: was 'cca', is 'cka'"),
+        ({"sampling_seed": 3}, "--sampling_seed: was 0, is 3"),
+        ({"num_images": 20}, f"--num_images: was {num_images}, is 20"),
+    ):
+        with pytest.raises(ValueError, match=f"another way.*{told}"):
+            run("the second", **choices)
+        record = records.read_json(study.path / "study.json")
+        assert record["command"] == "the first"
+        assert record["protocol"]["measure"] == "cca"
+    # There are no more images than were asked for either time.
+    assert run("the third", num_images=5000).unfinished == ()
+    (study.path / "runs").rmtree()
+    assert run("the fourth", num_images=5000).unfinished == ()
+
+
 def test_a_donor_that_is_not_there_is_found_before_any_training(
     study, study_trainer
 ):

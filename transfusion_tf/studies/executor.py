@@ -203,14 +203,15 @@ def run_study(
 
     Raises:
         ValueError: If a run's directory was written by another
-            configuration, or a run is not possible.
+            configuration, its comparison was made in another way, or a run
+            is not possible. `study.json` then is as it was.
         training.Interrupted: If asked to stop; everything is saved.
     """
     executor = executor or ExecutorConfig()
     records.check_writable(study.path)
-    records.write_json(study.path / "study.json", study.config.record(command))
     missing = [c for c in study.config.runs() if not study.is_done(c)]
     _check_before_training(study, trainer, missing)
+    records.write_json(study.path / "study.json", study.config.record(command))
     if executor.executor == "slurm":
         submitter = slurm.make_executor(
             study,
@@ -250,6 +251,7 @@ def _check_before_training(
     """Finds an impossible run before hours of work are spent on others."""
     for config in study.config.runs():
         training.check_same_config(study.run(config), config)
+        study.check_comparison(config)
     for config in missing:
         if not study.run(config).is_finished:
             training.load_donor(config)

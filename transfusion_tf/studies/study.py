@@ -1,6 +1,7 @@
 """A study and where it lies."""
 
 import dataclasses
+import os
 
 from etils import epath
 
@@ -35,6 +36,35 @@ class Study:
         if not self.config.is_compared(config):
             return False
         return not self.comparison_path(config).exists()
+
+    def check_comparison(self, config: training.TrainConfig) -> None:
+        """Checks that a run was compared as the study asks, if it was.
+
+        Raises:
+            ValueError: If not, naming each difference.
+        """
+        path, run = self.comparison_path(config), self.run(config)
+        if not self.config.is_compared(config) or not path.exists():
+            return
+        if not run.config_path.exists():
+            return  # Deleted, to be trained again.
+        content = records.read_json(path)
+        protocol = content["protocol"]
+        asked = dataclasses.asdict(self.config.protocol)
+        found = {name: protocol.get(name) for name in asked} | {
+            "measure": content["measure"],
+            "sampling_seed": protocol["seed"],
+        }
+        if found["num_images"] < asked["num_images"]:
+            test = run.config()["data"]["test"]
+            asked["num_images"] = min(asked["num_images"], test["num_examples"])
+        differences = training.differences(found, asked)
+        if differences:
+            raise ValueError(
+                f"{os.fspath(path)!r} was made in another way. Received: "
+                f"{'; '.join(differences)}. Give the same flags to go on with "
+                "that study, or delete the file to compare anew."
+            )
 
     def is_done(self, config: training.TrainConfig) -> bool:
         """Tells whether a run is trained and compared."""
