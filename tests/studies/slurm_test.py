@@ -13,7 +13,7 @@ from etils import epath
 
 from tests.comparing import assert_same_run
 from transfusion_tf import analysis, records, studies, training
-from transfusion_tf.studies import runner, slurm
+from transfusion_tf.studies import runner, slurm, status
 
 SBATCH = """#!/bin/sh
 cp "$1" "{log}/script"
@@ -101,6 +101,24 @@ def test_what_is_queued_is_not_submitted_again_and_what_failed_is(
     (cluster / "next_id").write_text("78")
     submit(study)
     assert jobs_of(study) == ["77_0", "78"]
+
+
+def test_a_job_that_fails_while_others_are_noted_stays_failed(study, cluster):
+    run = study.run(study.config.runs()[1])
+    status.record_failure(run, ValueError("an earlier job's"))
+    executor = slurm.make_executor(study, "time=60")
+    map_array = executor.map_array
+
+    def map_array_and_fail(*arguments):
+        assert not run.failure_path.exists()
+        jobs = map_array(*arguments)
+        status.record_failure(run, ValueError("this job's"))
+        return jobs
+
+    executor.map_array = map_array_and_fail
+    slurm.submit(study, study.config.runs(), executor)
+    state = studies.study_status(study)[1]
+    assert (state.state, "this job's" in state.reason) == ("failed", True)
 
 
 def test_the_same_call_submits_and_when_all_is_done_reports(

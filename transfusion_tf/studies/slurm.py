@@ -130,12 +130,13 @@ def submit(
     free = [c for c in configs if not _is_taken(study.run(c), executor)]
     if not free:
         return
+    for config in free:  # Before: a job may fail while others are noted.
+        study.run(config).failure_path.unlink(missing_ok=True)
     jobs = executor.map_array(RunJob(study), free)
     for config, job in zip(free, jobs, strict=True):
-        run = study.run(config)
-        run.failure_path.unlink(missing_ok=True)
         records.write_json(
-            run.job_path, {"job_id": job.job_id, "time": status.now()}
+            study.run(config).job_path,
+            {"job_id": job.job_id, "time": status.now()},
         )
 
 
