@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.comparing import assert_same_run
 from transfusion_tf import initialization, models, records, training
@@ -57,6 +58,18 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(
         assert not records.RunDirectory(path).is_finished
     trainer.train(folder_config, path)
     assert_same_run(path, finished)
+
+
+def test_what_one_process_cannot_reach_is_no_worker(
+    trainer, folder_config, tmp_path, monkeypatch
+):
+    # An object store that does not answer raises what a dead worker does.
+    def fail(_):
+        raise tf.errors.UnavailableError(None, None, "the store is away")
+
+    monkeypatch.setattr(training.TaskData, "check_disjoint", fail)
+    with pytest.raises(tf.errors.UnavailableError, match="store is away"):
+        trainer.train(folder_config, tmp_path / "run")
 
 
 def test_another_run_in_between_changes_nothing(

@@ -115,6 +115,8 @@ class Trainer:
                 run_loop.train()
                 return run_loop.finish()
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            if strategies.num_workers(self._strategy_of(config)) == 1:
+                raise  # An object store's, for example.
             raise RuntimeError(
                 f"Another worker of {shared.path.name} has stopped. Received: "
                 f"{str(error).splitlines()[0]} See what it said. Repeat the "
