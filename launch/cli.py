@@ -1,6 +1,7 @@
 """What the launchers share: errors without a traceback, flags of a config."""
 
 import dataclasses
+import shlex
 import signal
 import sys
 import types
@@ -108,6 +109,42 @@ def config_from_flags(
                 value = tuple(int(item) for item in value)
             values[field.name] = value
     return config_class(**values)
+
+
+def recorded_command(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    locations: Sequence[str],
+    left_out: Sequence[str],
+) -> str:
+    """Returns a command as records hold it, the same on every machine.
+
+    Args:
+        module: The launcher.
+        arguments: What it was given; a value stands behind = or in a word of
+            its own.
+        locations: Flags whose value is put down as DIR.
+        left_out: Flags that are left out.
+
+    Example:
+    >>> recorded_command(
+    ...     "launch.study", ["--data_dir", "/data", "--workers=2", "--seeds=0"],
+    ...     locations=["data_dir"], left_out=["workers"])
+    'python -m launch.study --data_dir=DIR --seeds=0'
+    """
+    given = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if name in locations or name in left_out:
+            if not equals:
+                next(words, None)
+            if name in locations:
+                given.append(f"--{name}=DIR")
+        else:
+            given.append(word)
+    return shlex.join(["python", "-m", module, *given])
 
 
 def prepare_runtime(num_threads: int) -> tf.distribute.Strategy:

@@ -7,7 +7,6 @@ Example:
 """
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -75,7 +74,12 @@ def main(argv: Sequence[str]) -> None:
             executor=executor,
             progress=progress,
             stop_request=request,
-            command=_command(),
+            command=cli.recorded_command(
+                "launch.study",
+                sys.argv[1:],
+                locations=_LOCATIONS,
+                left_out=_NOT_RECORDED,
+            ),
         )
     print(outcome.describe(study))
     sys.exit(outcome.exit_code)
@@ -94,16 +98,6 @@ def _study_from_flags() -> studies.Study:
         num_folds=_NUM_FOLDS.value,
     )
     return studies.Study(config, epath.Path(_STUDY_DIR.value))
-
-
-def _command() -> str:
-    named = [(a.lstrip("-").partition("=")[0], a) for a in sys.argv[1:]]
-    given = [
-        f"--{name}=DIR" if name in _LOCATIONS else argument
-        for name, argument in named
-        if name not in _NOT_RECORDED
-    ]
-    return shlex.join(["python", "-m", "launch.study", *given])
 
 
 if __name__ == "__main__":

@@ -36,6 +36,30 @@ def test_a_launcher_is_a_thin_shell(path: pathlib.Path):
     assert len(path.read_text().splitlines()) <= 110
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--study_dir=/home/a", "--workers=2", "--seeds=0,1", "--name=a b"],
+        [
+            "--study_dir",
+            "/home/a",
+            "--workers",
+            "2",
+            "--seeds=0,1",
+            "--name=a b",
+        ],
+        ["-study_dir", "/home/a", "--seeds=0,1", "--workers=2", "--name=a b"],
+    ],
+)
+def test_a_recorded_command_holds_no_place_however_it_was_written(given):
+    command = cli.recorded_command(
+        "launch.study", given, locations=["study_dir"], left_out=["workers"]
+    )
+    assert command == (
+        "python -m launch.study --study_dir=DIR --seeds=0,1 '--name=a b'"
+    )
+
+
 def test_launchers_do_not_repeat_each_other():
     for first, second in itertools.combinations(LAUNCHERS, 2):
         matcher = difflib.SequenceMatcher(
