@@ -72,6 +72,17 @@ def test_what_one_process_cannot_reach_is_no_worker(
         trainer.train(folder_config, tmp_path / "run")
 
 
+def test_a_program_is_of_the_strategy_that_is_asked_for(folder_config):
+    trainer = training.Trainer()
+    run_data = trainer.data(folder_config)
+    config = dataclasses.replace(folder_config, model="cbr_small")
+    for strategy, num_replicas in (("default", 1), ("mirrored", 2)):
+        config = dataclasses.replace(config, strategy=strategy)
+        found = trainer.program(config, run_data)
+        assert found.strategy.num_replicas_in_sync == num_replicas
+        assert trainer.program(config, run_data) is found
+
+
 def test_another_run_in_between_changes_nothing(
     trainer, folder_config, finished, tmp_path
 ):

@@ -143,9 +143,13 @@ class Trainer:
             batch_statistics=config.batch_statistics,
             precision=config.precision,
         )
-        if self._program is None or self._program.spec != spec:
+        strategy = self._strategy_of(config)
+        if (
+            self._program is None
+            or self._program.spec != spec
+            or self._program.strategy is not strategy
+        ):
             self._program = None  # Frees the memory of the last one first.
-            strategy = self._strategy_of(config)
             self._program = program.Program(spec, strategy)
         return self._program
 
