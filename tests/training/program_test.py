@@ -118,15 +118,23 @@ TARGET = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
 WEIGHT = np.array([[1, 1], [1, 1], [1, 0]], np.float32)
 
 
-@pytest.mark.parametrize("loss", ["sigmoid", "multiclass"])
-def test_the_loss_of_findings_is_its_closed_form(loss):
+@pytest.mark.parametrize(
+    ("loss", "dtype", "tolerance"),
+    [
+        ("sigmoid", "float32", 1e-5),
+        ("multiclass", "float32", 1e-5),
+        ("sigmoid", "float64", 1e-13),
+        ("multiclass", "float64", 1e-13),
+    ],
+)
+def test_the_loss_of_findings_is_its_closed_form(loss, dtype, tolerance):
     logits = np.random.default_rng(0).normal(
         size=[3, 2 if loss == "sigmoid" else 6]
     )
     target = TARGET if loss == "sigmoid" else np.int64([[1, 2], [0, 1], [1, 1]])
     batch = {"target": tf.constant(target), "weight": tf.constant(WEIGHT)}
     with tf.GradientTape() as tape:
-        variable = tf.Variable(logits, dtype=tf.float32)
+        variable = tf.Variable(logits, dtype=dtype)
         losses = program_module._LOSSES[loss](batch, variable)
     if loss == "sigmoid":
         probability = scipy.special.expit(logits)
@@ -136,7 +144,7 @@ def test_the_loss_of_findings_is_its_closed_form(loss):
         logs = scipy.special.log_softmax(logits.reshape(3, 2, 3), axis=-1)
         entropy = -np.take_along_axis(logs, target[..., None], axis=-1)[..., 0]
     np.testing.assert_allclose(
-        losses, (entropy * WEIGHT).sum(axis=1) / 2, rtol=1e-5
+        losses, (entropy * WEIGHT).sum(axis=1) / 2, rtol=tolerance
     )
     gradient = tape.gradient(losses, variable).numpy().reshape(3, 2, -1)
     assert (gradient[2, 1] == 0).all()

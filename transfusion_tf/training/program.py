@@ -376,9 +376,10 @@ def _sigmoid_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     give the labels of a sparsely labelled image more weight than others'.
     """
     losses = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=batch["target"], logits=logits
+        labels=tf.cast(batch["target"], logits.dtype), logits=logits
     )
-    return tf.reduce_mean(losses * batch["weight"], axis=-1)
+    weight = tf.cast(batch["weight"], logits.dtype)
+    return tf.reduce_mean(losses * weight, axis=-1)
 
 
 def _multiclass_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
@@ -388,7 +389,8 @@ def _multiclass_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=target, logits=tf.reshape(logits, shape)
     )
-    return tf.reduce_mean(losses * batch["weight"], axis=-1)
+    weight = tf.cast(batch["weight"], logits.dtype)
+    return tf.reduce_mean(losses * weight, axis=-1)
 
 
 _LOSSES = {
