@@ -83,6 +83,19 @@ def test_a_program_is_of_the_strategy_that_is_asked_for(folder_config):
         assert trainer.program(config, run_data) is found
 
 
+def test_a_finished_run_keeps_no_checkpoints_to_go_on_from(
+    trainer, folder_config, finished, tmp_path
+):
+    # As left by a process that was killed just after it wrote the result.
+    run = records.RunDirectory(tmp_path / "run")
+    shutil.copytree(finished, run.path)
+    run.resume_path.mkdir()
+    (run.resume_path / "step-9.index").write_text("a checkpoint")
+    assert trainer.train(folder_config, run.path) == run.result()
+    assert not run.resume_path.exists()
+    assert_same_run(run.path, finished)
+
+
 def test_another_run_in_between_changes_nothing(
     trainer, folder_config, finished, tmp_path
 ):

@@ -107,6 +107,8 @@ class Trainer:
         """Trains a run into `run`, from what `shared` holds of it."""
         check_same_config(shared, config)
         if shared.is_finished:
+            # Left where a process died between its result and its end.
+            run.resume_path.rmtree(missing_ok=True)
             return shared.result()
         try:
             with contextlib.closing(
