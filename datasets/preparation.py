@@ -109,13 +109,19 @@ def prepare(
             builder.rejected = stack.enter_context(
                 errors.collecting(max_skipped=max_bad)
             )
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=root,
-                try_download_gcs=False,
-                beam_runner=beam_runner,
+        try:
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=root,
+                    try_download_gcs=False,
+                    beam_runner=beam_runner,
+                )
             )
-        )
+        except FileExistsError:
+            # Another process, a second worker say, was done first.
+            builder = prepared_builder(name, data_dir=data_dir)
+            if not builder.is_prepared():
+                raise
     return builder
 
 

@@ -156,6 +156,30 @@ def test_an_interrupted_preparation_leaves_nothing_under_the_final_name(
     assert not transfusion_datasets.is_prepared(NAME, data_dir=tmp_path)
 
 
+def test_of_two_processes_that_prepare_the_second_takes_the_firsts(
+    tmp_path: pathlib.Path,
+) -> None:
+    class Overtaken:
+        """Is told of the first image; by then another has done them all."""
+
+        def start(self, total: int) -> None:
+            pass
+
+        def update(self, num_steps: int, description: str) -> None:
+            if not transfusion_datasets.is_prepared(NAME, data_dir=tmp_path):
+                transfusion_datasets.prepare(NAME, data_dir=tmp_path)
+
+    builder = transfusion_datasets.prepare(
+        NAME, data_dir=tmp_path, progress=Overtaken()
+    )
+    alone = transfusion_datasets.prepare(NAME, data_dir=tmp_path / "alone")
+    assert builder.info.splits["train"].num_examples > 0
+    for name in ("train", "validation", "test"):
+        ours, theirs = (b.info.splits[name] for b in (builder, alone))
+        assert ours.num_examples == theirs.num_examples
+    assert not list(tmp_path.rglob("*incomplete*"))
+
+
 def test_data_without_a_report_are_refused(tmp_path: pathlib.Path) -> None:
     builder = transfusion_datasets.prepared_builder(NAME, data_dir=tmp_path)
     with pytest.raises(
