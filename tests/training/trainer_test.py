@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.comparing import assert_same_run
 from transfusion_tf import initialization, models, records, training
+from transfusion_tf.training import strategies
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,30 @@ def test_a_finished_run_keeps_no_checkpoints_to_go_on_from(
     assert trainer.train(folder_config, run.path) == run.result()
     assert not run.resume_path.exists()
     assert_same_run(run.path, finished)
+
+
+def test_a_worker_that_has_stopped_is_told_with_the_reason(
+    trainer, folder_config, tmp_path, monkeypatch
+):
+    # As TensorFlow words it.
+    text = (
+        "Graph execution error:\n\nDetected at node allgather defined at (most "
+        'recent call last):\n  File "loop.py", line 7, in <module>\n\n'
+        "Collective ops is aborted by: Socket closed\nAdditional information"
+    )
+
+    def fail(_):
+        raise tf.errors.UnavailableError(None, None, text)
+
+    monkeypatch.setattr(training.TaskData, "check_disjoint", fail)
+    monkeypatch.setattr(strategies, "num_workers", lambda strategy: 2)
+    monkeypatch.setattr(strategies, "is_chief", lambda strategy: True)
+    with pytest.raises(
+        RuntimeError,
+        match="worker of run has stopped. Received: Collective ops is aborted "
+        "by: Socket closed. See what it said",
+    ):
+        trainer.train(folder_config, tmp_path / "run")
 
 
 def test_another_run_in_between_changes_nothing(

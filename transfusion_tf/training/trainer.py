@@ -121,8 +121,8 @@ class Trainer:
                 raise  # An object store's, for example.
             raise RuntimeError(
                 f"Another worker of {shared.path.name} has stopped. Received: "
-                f"{str(error).splitlines()[0]} See what it said. Repeat the "
-                "command on all workers: they go on from the last checkpoint."
+                f"{_reason(error)}. See what it said. Repeat the command on "
+                "all workers: they go on from the last checkpoint."
             ) from error
 
     def program(
@@ -206,6 +206,16 @@ class Trainer:
         """Tells the progress bar, if there is one, what was done."""
         if self._progress is not None:
             self._progress.update(num_steps, description)
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Returns the line that says what happened, behind where it did."""
+    where = ("Graph execution error", "Detected at node", " ", "\t")
+    lines = str(error).splitlines()
+    return next(
+        (line for line in lines if line and not line.startswith(where)),
+        type(error).__name__,
+    )
 
 
 def plan_of(config: config_lib.TrainConfig) -> initialization.Plan:
