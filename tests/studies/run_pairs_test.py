@@ -128,6 +128,17 @@ def test_unfinished_runs_are_named_and_not_compared(tmp_path):
         studies.find_run_pairs(tmp_path / "none")
 
 
+def test_runs_of_seeds_that_the_study_no_longer_names_are_not_compared(
+    tmp_path,
+):
+    # The report leaves them out.
+    fabricate(tmp_path, ARMS[-1:], [0, 1, 2])
+    fabricate(tmp_path, ARMS[-1:], [0, 2])
+    assert [
+        name.count("seed1") for name in named(studies.find_run_pairs(tmp_path))
+    ] == [0, 0]
+
+
 def test_runs_of_one_fold_are_compared(tmp_path):
     for name, study, compared in (
         ("all", {"num_folds": 5}, 1),

@@ -298,7 +298,8 @@ def _finished_runs(
         run = records.RunDirectory(path.parent)
         config = run.config()["config"]
         arm = Arm(config["model"], config["init"])
-        if arm in finished and config.get("fold") == fold:
+        is_of_study = arm in finished and config["seed"] in study["seeds"]
+        if is_of_study and config.get("fold") == fold:
             finished[arm].append(run)
     return finished
 
