@@ -18,7 +18,6 @@ from transfusion_tf.similarity import (
 )
 from transfusion_tf.similarity.matrix import ARRAYS, SimilarityMatrix
 
-SPATIAL: tuple[str, ...] = ("positions", "average", "flatten")
 _ROUGH_NULL = (
     "null levels of positions are those of as many rows as images, and know "
     "nothing of what all images share at a position; null='permutation' "
