@@ -141,7 +141,9 @@ class RunDirectory:
             if _acquire(handle, self.path):
                 for directory in (self.path, self.resume_path.parent):
                     for partial in directory.glob(files.PARTIAL_PATTERN):
-                        partial.unlink()
+                        # One may be another's that writes just now what needs
+                        # no lock, a failure; it has its own name by then.
+                        partial.unlink(missing_ok=True)
             yield
 
     @property

@@ -143,8 +143,11 @@ class ResumeCheckpoints:
             )
         if damaged:
             self._tell_damaged(damaged, resumed_from=steps[-1])
+        if not steps:
+            # What is there without a checksum may be an earlier version's.
+            return None
         self._drop_all_but(steps)
-        return steps[-1] if steps else None
+        return steps[-1]
 
     def restore(self, step: int) -> None:
         """Brings the program to the state after a step that was saved."""
