@@ -63,6 +63,8 @@ for step, free_bytes in ((6, 5_000_000), (7, 2_000_000), (9, 0)):
 trainer._progress = None
 trainer.train(training.TrainConfig(**config), run_dir)
 shutil.copytree(run_dir, sys.argv[3])
+# In this process too: bits are those of its threads and settings.
+trainer.train(training.TrainConfig(**config), sys.argv[4])
 print(json.dumps(told))
 """
 MOUNT = f"mount -t tmpfs -o size={SIZE} none "
@@ -77,7 +79,7 @@ def may_mount(path):
 
 
 def test_a_full_disk_is_told_and_loses_nothing_that_was_saved(
-    trainer, folder_config, tmp_path
+    folder_config, tmp_path
 ):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -87,12 +89,13 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_saved(
     process = subprocess.run(
         [
             *IN_OWN_NAMESPACE,
-            f'{MOUNT} "$1" && exec "$0" -c "$2" "$1" "$3" "$4"',
+            f'{MOUNT} "$1" && exec "$0" -c "$2" "$1" "$3" "$4" "$5"',
             sys.executable,
             str(disk),
             TRAIN_ON_A_DISK_THAT_FILLS,
             json.dumps(dataclasses.asdict(config)),
             str(tmp_path / "run"),
+            str(tmp_path / "undisturbed"),
         ],
         capture_output=True,
         text=True,
@@ -122,7 +125,6 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_saved(
     assert "Cannot write into" in again[0] and "Make space" in again[0]
     assert "Could not write TensorBoard events" in events[0]
 
-    trainer.train(config, tmp_path / "undisturbed")
     assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
     rows = records.RunDirectory(tmp_path / "run").metrics()
     assert [r["step"] for r in rows if r["split"] == "train"] == [3, 6, 9, 12]
