@@ -313,11 +313,12 @@ class Loop:
 
     def _last_step(self) -> int | None:
         """The step that all workers go on from: the chief says it."""
-        is_chief = self.run is self.shared
+        strategy = self.program.strategy
+        if strategies.num_workers(strategy) == 1:
+            return self.checkpoints.last_step()
+        is_chief = strategies.is_chief(strategy)
         saved = self.checkpoints.last_step() if is_chief else None
-        of_all = strategies.gathered(
-            self.program.strategy, [-1 if saved is None else saved]
-        )
+        of_all = strategies.gathered(strategy, [-1 if saved is None else saved])
         step = int(of_all[0, 0])
         return None if step == -1 else step
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 from etils import epath
 
-from transfusion_tf import initialization, models, records
+from transfusion_tf import data, initialization, models, records
 from transfusion_tf.training import (
     config as config_lib,
 )
@@ -181,7 +181,10 @@ class Trainer:
         strategies.check_workers_agree(
             self._strategy_of(config),
             {f"--{name}": value for name, value in config.record().items()}
-            | {"data": run_data.summary(), "run_dir": shared.path.name},
+            | {
+                f"images of {name}": run_data.reader(name).split.sha256
+                for name in data.SPLIT_NAMES
+            },
         )
         # Impossible batches and thresholds are found before the slow build.
         steps_per_epoch = run_data.train.train_steps_per_epoch(
