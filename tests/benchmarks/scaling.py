@@ -164,7 +164,7 @@ forward passes.
   share a compiled program in a process, so many seeds of one model cost less
   than as many models.
 * **Replicas**: `python -m tests.benchmarks.training` measures two logical
-  devices; on CPUs they share the cores and win nothing.
+  devices, which share the cores.
 
 ## The paper's protocol on RETINA, by arithmetic
 
