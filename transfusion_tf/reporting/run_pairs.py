@@ -19,7 +19,11 @@ from transfusion_tf import evaluation
 from transfusion_tf.reporting import paper_values
 from transfusion_tf.reporting import runs as runs_lib
 from transfusion_tf.reporting.runs import RunRecord
-from transfusion_tf.reporting.study import StudyRecords, comparison_files
+from transfusion_tf.reporting.study import (
+    StudyRecords,
+    common_protocol,
+    comparison_files,
+)
 from transfusion_tf.reporting.summaries import BASELINE_INIT
 
 # The paper's Figure 2 averages the two stages before the output.
@@ -214,7 +218,7 @@ def _read_steps(
     """Returns pair -> its comparisons, how they were made, and notes."""
     by_name = {name: run for run in study.runs for name in run.directories}
     found: dict[tuple[RunRecord, RunRecord], dict[str, dict[str, Any]]] = {}
-    protocols: list[dict[str, Any]] = []
+    protocol: dict[str, Any] = {}
     notes: list[str] = []
     for path in comparison_files(study_dir):
         content = runs_lib.read_json(path)
@@ -228,17 +232,10 @@ def _read_steps(
                 "after training: left out"
             )
             continue
-        protocol = {"measure": content["measure"], **content["protocol"]}
-        if protocols and protocol != protocols[0]:
-            raise ValueError(
-                "Scores of different procedures are never put side by side. "
-                f"Received: {path.parent.name} with {protocol}, others with "
-                f"{protocols[0]}. Make the comparisons again in one way."
-            )
-        protocols.append(protocol)
+        protocol = common_protocol(path, content, protocol)
         pair = (by_name[names[0]], by_name[names[1]])
         found.setdefault(pair, {})[when] = content
-    return found, protocols[0] if protocols else {}, notes
+    return found, protocol, notes
 
 
 def _when(study_dir: epath.Path, content: Mapping[str, Any]) -> str | None:

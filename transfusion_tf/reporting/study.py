@@ -294,7 +294,7 @@ def _read_comparisons(
     study_dir: epath.Path, run_names: Mapping[str, str]
 ) -> tuple[dict[str, tuple[StageScore, ...]], dict[str, Any]]:
     layers: dict[str, tuple[StageScore, ...]] = {}
-    protocols: list[dict[str, Any]] = []
+    protocol: dict[str, Any] = {}
     for path in comparison_files(study_dir):
         content = runs_lib.read_json(path)
         if content["kind"] != "before_after" or content["run"] not in run_names:
@@ -303,15 +303,33 @@ def _read_comparisons(
             StageScore(s["stage"], _number(s["score"]), _number(s["null"]))
             for s in content["stages"]
         )
-        protocol = {"measure": content["measure"], **content["protocol"]}
-        if protocols and protocol != protocols[0]:
-            raise ValueError(
-                "Scores of different procedures are never put side by side. "
-                f"Received: {path.parent.name} with {protocol}, others with "
-                f"{protocols[0]}. Make the comparisons again in one way."
-            )
-        protocols.append(protocol)
-    return layers, protocols[0] if protocols else {}
+        protocol = common_protocol(path, content, protocol)
+    return layers, protocol
+
+
+def common_protocol(
+    path: epath.Path,
+    content: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns how a comparison was made, which is how all others were.
+
+    Args:
+        path: Its `comparison.json`.
+        content: What stands there.
+        protocol: How those before it were made; empty at the first.
+
+    Raises:
+        ValueError: If they were made in another way.
+    """
+    own = {"measure": content["measure"], **content["protocol"]}
+    if protocol and own != protocol:
+        raise ValueError(
+            "Scores of different procedures are never put side by side. "
+            f"Received: {path.parent.name} with {own}, others with "
+            f"{protocol}. Make the comparisons again in one way."
+        )
+    return own
 
 
 def _number(value: float | None) -> float:
