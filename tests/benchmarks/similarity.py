@@ -31,7 +31,7 @@ import tensorflow as tf
 
 from tests.similarity import oracles
 from transfusion_tf import models, similarity
-from transfusion_tf.similarity import layer_stream
+from transfusion_tf.similarity import comparison, layer_stream
 
 
 def cpu_seconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -315,15 +315,21 @@ def null_levels(table: Table) -> None:
 def capture(table: Table, name: str, spatial: str) -> None:
     """All stages of a network over 256 images against the forward pass."""
     staged = models.build(name, num_outputs=5, image_shape=(96, 96, 3))
+    models_of, sides = comparison._sides(
+        staged.model, None, [stage.output for stage in staged.stages], None
+    )
     stream = layer_stream.LayerStream(
-        staged.model,
-        None,
-        ([stage.output for stage in staged.stages], None),
+        models_of,
+        sides,
+        comparison._all_pairs,
         spatial=spatial,
         max_positions=8,
         max_neurons=64,
         seed=0,
         num_blocks=1,
+        num_batches=8,
+        keep_rows=False,
+        max_gigabytes=4.0,
     )
     forward = tf.function(lambda images: staged.model(images, training=False))
     batches = [
