@@ -151,8 +151,7 @@ with TensorFlow {tensorflow} on {machine}, {cores} cores; no accelerator was.
 ## Measured here
 
 A training step at the paper's batch of {batch}, on a batch in memory, least of
-{timed}, on a machine that had other work too. A step is counted as three
-forward passes.
+{timed}. A step is counted as three forward passes.
 
 {measured}
 
