@@ -166,3 +166,14 @@ def test_a_batch_larger_than_the_split_is_refused():
 def encoded_twice(pixels):
     image = tf.io.encode_png(pixels)
     return tf.data.Dataset.from_tensors(image).repeat(2)
+
+
+@CACHES
+def test_no_epoch_ends_with_a_wait_for_tf_datas_tuning(cache_bytes):
+    # Of TensorFlow 2.21: an iterator's end waits until its tuning wakes.
+    reader = data.SplitReader(fake_split(8), 4, cache_bytes=cache_bytes)
+    for batches in (
+        reader.train_batches(seed=0, epoch=0, batch_size=4),
+        reader.evaluation_batches(4),
+    ):
+        assert batches.options().autotune.enabled is False

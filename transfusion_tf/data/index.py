@@ -21,6 +21,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from transfusion_tf import records
+from transfusion_tf.data import pipelines
 from transfusion_tf.data import splits as splits_lib
 from transfusion_tf.raw import errors
 
@@ -273,11 +274,10 @@ def _read_shard(
         }
 
     _check_exists(path)
-    dataset = tf.data.TFRecordDataset(os.fspath(path)).map(
-        parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    stored = tf.data.TFRecordDataset(os.fspath(path))
+    dataset = pipelines.not_tuned(pipelines.mapped(stored, parse).batch(_BATCH))
     try:
-        batches = list(dataset.batch(_BATCH).as_numpy_iterator())
+        batches = list(dataset.as_numpy_iterator())
     except tf.errors.OpError as error:
         raise find_damage([path]) or _corrupt(
             path, 0, str(error.message)

@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf.data import augmentation, index, splits
+from transfusion_tf.data import augmentation, index, pipelines, splits
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class SplitReader:
             sources = sources.filter(lambda k, _: self._places[k] >= 0)
         if not self._is_cached:
             return sources
-        return _mapped(sources, self._example).cache()
+        return pipelines.mapped(sources, self._example).cache()
 
     def train_steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.
@@ -148,8 +148,8 @@ class SplitReader:
             reshuffle_each_iteration=False,
         ).skip(skip_steps * batch_size)
         examples = _part_of(examples, batch_size, part, num_batches)
-        return (
-            _mapped(examples, drawn_for)
+        return pipelines.not_tuned(
+            pipelines.mapped(examples, drawn_for)
             .batch(batch_size // part.count, drop_remainder=True)
             .prefetch(2)
         )
@@ -168,7 +168,7 @@ class SplitReader:
         num_batches = -(-self.split.num_examples // batch_size)
         examples = _part_of(self._examples, batch_size, part, num_batches)
         if not self._is_cached:
-            examples = _mapped(examples, self._example)
+            examples = pipelines.mapped(examples, self._example)
         each = batch_size // part.count
         num_last = self.split.num_examples % batch_size
         num_own = np.clip(num_last - part.index * each, 0, each)
@@ -184,7 +184,7 @@ class SplitReader:
                 },
             }
         ).repeat(num_missing)
-        return (
+        return pipelines.not_tuned(
             examples.concatenate(padding)
             .batch(each, drop_remainder=True)
             .prefetch(2)
@@ -246,19 +246,7 @@ def _part_of(
     numbered = examples.enumerate().filter(
         tf.autograph.experimental.do_not_convert(is_own)
     )
-    return _mapped(numbered, lambda _, example: example)
-
-
-def _mapped(
-    examples: tf.data.Dataset, function: Callable[..., Any]
-) -> tf.data.Dataset:
-    """Maps several at once, and keeps their order."""
-    return examples.map(
-        # Nothing in them is to be converted, and each epoch traces anew.
-        tf.autograph.experimental.do_not_convert(function),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    return pipelines.mapped(numbered, lambda _, example: example)
 
 
 def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
