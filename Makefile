@@ -47,7 +47,7 @@ format: $(VENV)/installed-lint
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.startup
-	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.training results/training.md
 	$(BIN)/python -m tests.benchmarks.input_pipeline
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.opening
