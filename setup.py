@@ -82,6 +82,7 @@ setuptools.setup(
         "tensorboard>=2.21,<3",
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",
+        "threadpoolctl>=3.5",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import threadpoolctl
 
 from tests.launch import running
 from tests.similarity import oracles
@@ -496,3 +497,27 @@ def test_replicas_collect_their_own_and_are_added(tmp_path):
     )
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.strip() == "2 replicas agree"
+
+
+@pytest.mark.parametrize(
+    ("num_neurons", "is_small"), [(16, True), (2048, False)]
+)
+def test_small_products_leave_the_cores_to_tensorflow(
+    monkeypatch, num_neurons, is_small
+):
+    seen = []
+    monkeypatch.setattr(
+        linalg,
+        "add_upper_products_by_blas",
+        lambda *_: seen.append(threads_of_blas()),
+    )
+    state = similarity.RepresentationMoments({"x": num_neurons})
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        state.update_state({"x": tf.zeros([256, num_neurons])})
+        assert seen == [{1} if is_small else {2}]
+        assert threads_of_blas() == {2}
+
+
+def threads_of_blas():
+    pools = threadpoolctl.threadpool_info()
+    return {p["num_threads"] for p in pools if p["user_api"] == "blas"}

@@ -230,6 +230,13 @@ class RepresentationMoments:
     def _update_by_blas(
         self, layers: Sequence[tf.Tensor], num_images: float
     ) -> None:
+        size = sum(self.layers.values())
+        with linalg.enough_blas_threads(int(layers[0].shape[0]) * size**2):
+            self._add_by_blas(layers, num_images)
+
+    def _add_by_blas(
+        self, layers: Sequence[tf.Tensor], num_images: float
+    ) -> None:
         if self._own is None:
             self._own = {n: np.zeros(s) for n, s in self._shapes.items()}
         own = self._own
