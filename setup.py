@@ -60,8 +60,18 @@ setuptools.setup(
     ],
     package_dir={"transfusion_datasets": "datasets"},
     package_data={
-        "transfusion_tf": ["py.typed", "reporting/*.csv"],
+        "transfusion_tf": [
+            "py.typed",
+            "reporting/*.csv",
+            "tensorboard/frontend/*",
+            "tensorboard/frontend/views/*",
+        ],
         "transfusion_datasets": ["*/README.md", "*/*.bib", "*/*.txt"],
+    },
+    entry_points={
+        "tensorboard_plugins": [
+            "transfusion = transfusion_tf.tensorboard.loader:TransfusionLoader",
+        ],
     },
     install_requires=[
         "absl-py>=2.1",
@@ -84,6 +94,7 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.10",
         "threadpoolctl>=3.5",
         "tqdm>=4.66",
+        "werkzeug>=3",
     ],
     extras_require={
         # Downgrades protobuf, pillow and pyarrow: in an environment of its

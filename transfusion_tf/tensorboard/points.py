@@ -146,7 +146,7 @@ def similarity(
         "num_images": num_images,
         "what": what,
     }
-    tag = f"transfusion/similarity/{comparison}/{content['measure'].get('id')}"
+    tag = f"transfusion/similarity/{comparison}/{measure.get('id')}"
     return _point(tag, content, step, _stacked(planes))
 
 
@@ -194,7 +194,7 @@ def layer_profile(
         "num_images": num_images,
         "what": what,
     }
-    tag = f"transfusion/profile/{comparison}/{content['measure'].get('id')}"
+    tag = f"transfusion/profile/{comparison}/{measure.get('id')}"
     return _point(tag, content, step, _stacked(planes))
 
 

@@ -46,7 +46,7 @@ def _is_words(value: Any) -> bool:
 
 def _is_fold(value: Any) -> bool:
     match = re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", str(value))
-    return bool(match) and int(match[1]) <= int(match[2])
+    return match is not None and int(match[1]) <= int(match[2])
 
 
 def _is_list_of_words(value: Any) -> bool:
@@ -313,7 +313,9 @@ def load_json(text: bytes) -> dict[str, Any]:
             overflows to it).
     """
     try:
-        decoded = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        decoded = json.loads(
+            text.decode(), parse_float=_finite, parse_constant=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise SchemaError(
             f"This is not JSON: {error}. Received: {_shown(text)}. It should "
