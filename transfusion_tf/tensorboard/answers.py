@@ -6,6 +6,7 @@ the rest is shown: an event file holds anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import transfusion_tf
 from transfusion_tf.tensorboard import grouping, schema
 from transfusion_tf.tensorboard.grouping import Curve
 from transfusion_tf.tensorboard.points import RUN_INFO_TAG
+from transfusion_tf.tensorboard.problems import Contents, Problems
 from transfusion_tf.tensorboard.reader import (
     MAX_STEPS,
     Datum,
@@ -25,60 +27,6 @@ from transfusion_tf.tensorboard.reader import (
 VERSION = 1
 # Of one answer; some 40 MB of JSON.
 MAX_NUMBERS = 8_000_000
-MAX_PROBLEMS = 200
-
-
-class Problems:
-    """What could not be shown, and why."""
-
-    def __init__(self) -> None:
-        """Starts with none."""
-        self._problems: list[dict[str, str]] = []
-        self._num_more = 0
-
-    def add(self, run: str, tag: str, message: object) -> None:
-        """Adds one; beyond `MAX_PROBLEMS` they are counted."""
-        if len(self._problems) == MAX_PROBLEMS:
-            self._num_more += 1
-            return
-        self._problems.append({"run": run, "tag": tag, "message": str(message)})
-
-    def listed(self) -> list[dict[str, str]]:
-        """Returns them as JSON."""
-        if not self._num_more:
-            return self._problems
-        message = f"There are {self._num_more} more problems."
-        return [*self._problems, {"run": "", "tag": "", "message": message}]
-
-
-class _Contents:
-    """Checked contents, each decoded once: many runs share one."""
-
-    def __init__(self, problems: Problems):
-        self._problems = problems
-        self._decoded: dict[bytes, dict[str, Any] | schema.SchemaError] = {}
-        self._numbers: dict[bytes, int] = {}
-
-    def get(self, run: str, tag: str, content: bytes) -> dict[str, Any] | None:
-        """Returns the content; None if it is a problem, which is added."""
-        if content not in self._decoded:
-            try:
-                self._decoded[content] = schema.decode(content)
-            except schema.SchemaError as error:
-                self._decoded[content] = error
-        decoded = self._decoded[content]
-        if isinstance(decoded, schema.SchemaError):
-            self._problems.add(run, tag, decoded)
-            return None
-        return decoded
-
-    def number(self, content: bytes) -> int:
-        """Returns a content's place in the list of distinct ones."""
-        return self._numbers.setdefault(content, len(self._numbers))
-
-    def listed(self) -> list[Any]:
-        """Returns those that were numbered, in order."""
-        return [self._decoded[content] for content in self._numbers]
 
 
 def index(reader: Reader, sampling: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +42,7 @@ def index(reader: Reader, sampling: Mapping[str, Any]) -> dict[str, Any]:
         ReadError: If the source does not answer.
     """
     problems = Problems()
-    contents = _Contents(problems)
+    contents = Contents(problems)
     runs: dict[str, dict[str, Any]] = {}
     documents: dict[str, dict[str, Any]] = {}
     series = reader.tensor_series()
@@ -225,7 +173,7 @@ def tensors(
         ReadError: If the source does not answer.
     """
     problems = Problems()
-    contents = _Contents(problems)
+    contents = Contents(problems)
     listed = reader.tensor_series(tag, runs)
     kind = None
     answer: dict[str, Any] = {}
@@ -266,7 +214,7 @@ def tensors(
             )
             continue
         if data:
-            answer[run] = _tensors_of_run(content, data, run, tag, problems)
+            answer[run] = _tensors_of_run(content, data)
     return {
         "tag": tag,
         "kind": kind,
@@ -294,6 +242,8 @@ def _checked(
     for datum in data:
         try:
             schema.check_values(content, datum.values)
+            if content["kind"] == "study":
+                schema.load_document(datum.values)
             if datum.step < 0:
                 raise schema.SchemaError("It is negative; steps count from 0.")
             if checked and datum.values.shape != checked[0].values.shape:
@@ -337,36 +287,20 @@ def _chosen(
 
 
 def _tensors_of_run(
-    content: Mapping[str, Any],
-    data: Sequence[Datum],
-    run: str,
-    tag: str,
-    problems: Problems,
+    content: Mapping[str, Any], data: Sequence[Datum]
 ) -> dict[str, Any]:
-    steps, wall_times, values = [], [], []
-    for datum in data:
-        if content["kind"] == "study":
-            try:
-                value = schema.load_json(datum.values.item())
-                if value.get("schema_version") != VERSION:
-                    raise schema.SchemaError(
-                        "The report is of an unknown schema version. Received: "
-                        f"{value.get('schema_version')!r:.80}. This "
-                        f"transfusion_tf reads version {VERSION}."
-                    )
-            except schema.SchemaError as error:
-                problems.add(run, tag, f"Step {datum.step}: {error}")
-                continue
-        else:
-            value = json_numbers(datum.values)
-        steps.append(datum.step)
-        wall_times.append(datum.wall_time)
-        values.append(value)
+    is_study = content["kind"] == "study"
+    wall_times = [datum.wall_time for datum in data]
     return {
-        "steps": steps,
-        "wall_times": [t if abs(t) < 1e300 else None for t in wall_times],
+        "steps": [datum.step for datum in data],
+        "wall_times": [t if math.isfinite(t) else None for t in wall_times],
         "shape": list(data[0].values.shape),
-        "values": values,
+        "values": [
+            schema.load_document(datum.values)
+            if is_study
+            else json_numbers(datum.values)
+            for datum in data
+        ],
     }
 
 
@@ -382,7 +316,7 @@ def curves(reader: Reader, tag: str, runs: Sequence[str]) -> dict[str, Any]:
         ReadError: If the source does not answer.
     """
     problems = Problems()
-    contents = _Contents(problems)
+    contents = Contents(problems)
     read: dict[str, Curve] = {}
     for run in runs:
         curve = _curve(reader, run, tag, problems)

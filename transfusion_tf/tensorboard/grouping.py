@@ -237,7 +237,7 @@ def t_quantile(degrees_of_freedom: int) -> float:
         degrees_of_freedom: From 1.
 
     Returns:
-        To 6 decimals: from a table up to 30, by the first terms of its
+        To 5 decimals: from a table up to 30, by the first terms of its
         series in 1 / degrees_of_freedom beyond (Abramowitz and Stegun,
         26.7.5). SciPy is not there where only TensorBoard is installed.
 

@@ -333,6 +333,25 @@ def load_json(text: bytes) -> dict[str, Any]:
     return decoded
 
 
+def load_document(values: npt.NDArray[Any]) -> dict[str, Any]:
+    """Returns a study's document.
+
+    Args:
+        values: Tensor of kind study, as `check_values` lets it pass.
+
+    Raises:
+        SchemaError: If it is not JSON, or of another version.
+    """
+    document = load_json(values.item())
+    if document.get("schema_version") != VERSION:
+        raise SchemaError(
+            "The report is of an unknown schema version. Received: "
+            f"{_shown(document.get('schema_version'))}. This transfusion_tf "
+            f"reads version {VERSION}."
+        )
+    return document
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
