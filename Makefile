@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-beam conformance chaos exactness doctest lint format benchmark clean
+.PHONY: demo test test-beam conformance chaos exactness fuzz doctest lint format benchmark clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
@@ -31,6 +31,10 @@ chaos: $(VENV)/installed-test
 exactness: $(VENV)/installed-test
 	$(BIN)/python -m pytest --full tests/exactness_test.py \
 	  tests/training/xla_test.py
+
+# 10,000 random and adversarial requests to each route of the TensorBoard tab.
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pytest --full tests/tensorboard/fuzz_test.py
 
 doctest: $(VENV)/installed-test
 	$(BIN)/python -m pytest --doctest-modules transfusion_tf datasets \

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import werkzeug.test
 
 from tests.tensorboard import fabricate, serving
 from transfusion_tf.tensorboard import answers, plugin, points, reader
@@ -148,6 +149,15 @@ def test_answers_are_compressed_where_that_is_accepted(client):
 def test_parameters_are_strict(client, route, query, received, right):
     text = get(client, f"/api/v1/{route}", status=400, **query)
     assert "Received: " in text and received in text and right in text
+
+
+def test_a_query_that_is_not_utf_8_is_said(client):
+    environ = werkzeug.test.create_environ(f"{serving.PREFIX}/api/v1/curves")
+    environ["QUERY_STRING"] = "tag=\xed\xa0"
+    app = client.application
+    chunks, status, _ = werkzeug.test.run_wsgi_app(app, environ)
+    assert status == "400 BAD REQUEST"
+    assert b"not UTF-8. Received: b'tag=\\xed\\xa0'" in b"".join(chunks)
 
 
 def test_the_index_of_the_log_directory(client):

@@ -184,7 +184,14 @@ def _check_parameters(
         request: Any.
         allowed: How often a parameter may stand there, least and most.
     """
-    for name in request.args:
+    try:
+        names = list(request.args)
+    except UnicodeDecodeError as error:
+        raise errors.InvalidArgumentError(
+            "the query is not UTF-8. Received: "
+            f"{request.query_string!r:.80}. Encode it as in %C3%BC."
+        ) from error
+    for name in names:
         if name not in allowed:
             raise errors.InvalidArgumentError(
                 f"unknown parameter. Received: {name!r:.80}. This route takes "
