@@ -31,6 +31,7 @@ TEST = [
     "hypothesis>=6.100",
     "pytest>=8",
     "pytest-socket>=0.7",
+    "setuptools>=77",  # Builds the wheel that a test installs.
 ]
 LINT = ["mypy>=1.15", "ruff>=0.12"]
 

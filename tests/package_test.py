@@ -105,6 +105,18 @@ def test_the_library_has_no_flags_and_no_data_sets():
             )
 
 
+def test_the_tensorboard_tab_needs_tensorboard_and_numpy_only():
+    # Only the training side imports the writer, which needs TensorFlow.
+    allowed = {"tensorboard", "numpy", "werkzeug", "transfusion_tf"}
+    for path in (LIBRARY / "tensorboard").glob("*.py"):
+        if path.name == "writer.py":
+            continue
+        names = {name.split(".")[0] for name in imported_packages(path)}
+        assert names - sys.stdlib_module_names <= allowed, path
+        assert "tensorboard.writer" not in path.read_text(), path
+        assert "import writer" not in path.read_text(), path
+
+
 def test_files_and_functions_are_of_a_readable_length():
     roots = [LIBRARY, LIBRARY.parent / "launch", LIBRARY.parent / "datasets"]
     for path in (p for root in roots for p in root.rglob("*.py")):
