@@ -80,6 +80,23 @@ export function count(n, noun, plural = `${noun}s`) {
   return `${integer(n)} ${n === 1 ? noun : plural}`;
 }
 
+const METRIC_TITLES = Object.freeze({
+  auc: "AUC",
+  average_precision: "average precision",
+  top5_accuracy: "top-5 accuracy",
+});
+
+/**
+ * A metric in print.
+ *
+ * @param {string} metric Its name in the records.
+ * @returns {string} For example `AUC`.
+ */
+export function metricTitle(metric) {
+  const known = Object.hasOwn(METRIC_TITLES, metric);
+  return known ? METRIC_TITLES[metric] : metric.replaceAll("_", " ");
+}
+
 /**
  * Whether a value can be drawn.
  *
