@@ -88,11 +88,11 @@ export function selectedRuns(index, state) {
 
 function runsOfStudy(index, state) {
   const study = chosenStudy(index, state);
+  const holdsReportOnly = (run) =>
+    run === study.document?.run && index.runs[run].info === null;
   return Object.keys(index.runs)
-    .filter(
-      (run) =>
-        index.runs[run].study === study?.study && run !== study.document?.run,
-    )
+    .filter((run) => index.runs[run].study === study?.study)
+    .filter((run) => !holdsReportOnly(run))
     .sort((a, b) => (a < b ? -1 : 1));
 }
 
@@ -104,13 +104,18 @@ function runsOfStudy(index, state) {
  * @returns {?Object} An item of the index's `studies`.
  */
 export function chosenStudy(index, state) {
-  const { studies } = index;
-  return (
-    studies.find(({ study }) => study === state.get("study")) ??
-    studies.find(({ document: report }) => report) ??
-    studies[0] ??
-    null
-  );
+  const wanted = state.get("study");
+  const named = index.studies.find(({ study }) => valueOf(study) === wanted);
+  if (named) return named;
+  const worth = ({ document: report, num_runs: runs }) =>
+    (report && runs > 0 ? 1e9 : 0) + runs;
+  const [best] = [...index.studies].sort((a, b) => worth(b) - worth(a));
+  return best ?? null;
+}
+
+/** How a study stands in the state, where an empty value means any. */
+function valueOf(study) {
+  return study || ".";
 }
 
 /**
@@ -169,7 +174,11 @@ class Panel {
     this.#view = null;
     this.#module = module;
     const place = el("div", { class: "view" });
-    replace(this.#place, el("h2", {}, module.title), place);
+    replace(
+      this.#place,
+      el("h2", { class: "sr-only" }, module.title),
+      place,
+    );
     this.#view = module.mount(place, this.#context);
     document.documentElement.dataset.view = module.id;
     window.scrollTo(0, 0);
@@ -273,8 +282,10 @@ function controls(context) {
       error.textContent = problem ?? "";
       input.setAttribute("aria-invalid", String(Boolean(problem)));
       studies.update();
-      const selected = context.selectedRuns();
-      const all = runsOfStudy(index, state);
+      // Comparisons are no runs, though they are filtered by name like these.
+      const isRun = (run) => index.runs[run].info !== null;
+      const selected = context.selectedRuns().filter(isRun);
+      const all = runsOfStudy(index, state).filter(isRun);
       const groups = new Set(
         selected.map((run) => index.runs[run].group).filter(Boolean),
       );
@@ -296,7 +307,7 @@ function studyChoice(context) {
     element,
     update() {
       const options = studyOptions(context.index);
-      const chosen = chosenStudy(context.index, state)?.study;
+      const chosen = valueOf(chosenStudy(context.index, state)?.study);
       if (JSON.stringify(options) !== known) {
         known = JSON.stringify(options);
         const list = choice("Study", options, chosen, (study) =>
@@ -312,7 +323,7 @@ function studyChoice(context) {
 
 function studyOptions(index) {
   return index.studies.map(({ study, name, num_runs: runs }) => ({
-    value: study,
+    value: valueOf(study),
     label: `${name || study || "(log directory)"} · ${count(runs, "run")}`,
   }));
 }

@@ -132,15 +132,15 @@ function secondColumn(arms) {
     hint: "mean, 95 % over seeds",
     kind: "number",
     value: (arm) => arm.second?.mean,
-    cell: (arm) => interval(arm.second),
+    cell: (arm) => estimateText(arm.second, number),
   };
 }
 
 function stepsColumn({ metric_title: metric, threshold }) {
   return {
     id: "steps",
-    title: "Steps",
-    hint: `to ${metric} ${number(threshold, 2)}`,
+    title: `Steps to ${metric} ${number(threshold, 2)}`,
+    hint: "(runs that reached it)",
     kind: "number",
     value: (arm) => stepsValue(arm.steps),
     cell: ({ steps }) =>
@@ -150,7 +150,7 @@ function stepsColumn({ metric_title: metric, threshold }) {
             el(
               "span",
               { class: "hint" },
-              `${steps.num_reached} of ${steps.num_runs} reached`,
+              ` (${steps.num_reached} of ${steps.num_runs} runs)`,
             ),
           ]
         : MISSING,
@@ -168,7 +168,7 @@ function paperColumn() {
   return {
     id: "paper",
     title: "The paper's",
-    hint: "its own images and sizes",
+    hint: "on its own images",
     kind: "number",
     value: (row) => row.paper?.value,
     cell: ({ paper }) => (paper ? paperCell(paper) : MISSING),
@@ -177,8 +177,8 @@ function paperColumn() {
 
 function paperCell({ value, low, high, source }) {
   return [
-    interval({ mean: value, low, high }),
-    source && el("span", { class: "hint source" }, source),
+    estimateText({ mean: value, low, high }, number),
+    source && el("span", { class: "hint source" }, ` ${source}`),
   ];
 }
 
@@ -213,7 +213,7 @@ export function pairColumns(pairs) {
       hint: "mean, 95 % over runs",
       kind: "number",
       value: (pair) => pair.similarity?.mean,
-      cell: (pair) => interval(pair.similarity),
+      cell: (pair) => estimateText(pair.similarity, number),
     },
     ...plotColumn("similarity_plot", "Similarity", axis, (pair) => ({
       estimate: pair.similarity,
@@ -225,7 +225,7 @@ export function pairColumns(pairs) {
       hint: "0: as alike as unrelated images",
       kind: "number",
       value: (pair) => pair.above_null?.mean,
-      cell: (pair) => interval(pair.above_null, 3, signed),
+      cell: (pair) => estimateText(pair.above_null, signed),
     },
     ...(pairs.some(({ paper }) => paper) ? [paperColumn()] : []),
   ];
@@ -282,16 +282,25 @@ export function liveColumns(rows, metric) {
 
 /** A mean with its interval, or below 3 seeds each run in a line. */
 function estimateCell(estimate, runs, print) {
-  if (estimate && isNumber(estimate.mean)) return interval(estimate, 3, print);
+  if (isNumber(estimate?.mean)) return estimateText(estimate, print);
   if (!runs || runs.length === 0) return MISSING;
-  return runs.map(({ seed, value, low, high }) =>
+  return runs.map(({ seed, value, low, high }, index) =>
     el(
       "div",
       {},
       el("span", { class: "hint" }, `seed ${seed} `),
       interval({ mean: value, low, high }, 3, print),
+      index < runs.length - 1 && "; ",
     ),
   );
+}
+
+/** Reads "0.764 (0.752 to 0.776)", in two lines. */
+function estimateText(estimate, print) {
+  const whole = interval(estimate, 3, print);
+  const [mean] = whole.split(" ");
+  if (mean === whole) return whole;
+  return [mean, el("span", { class: "hint" }, whole.slice(mean.length))];
 }
 
 function average(runs) {
@@ -327,7 +336,7 @@ export function shownTable(columns, rows) {
 
 function textOf(content) {
   if (Array.isArray(content)) {
-    return content.filter(Boolean).map(textOf).join("; ");
+    return content.filter(Boolean).map(textOf).join("");
   }
   return content instanceof Node ? content.textContent : String(content);
 }

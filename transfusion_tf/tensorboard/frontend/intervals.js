@@ -4,7 +4,7 @@ import { svg } from "./dom.js";
 import { isNumber } from "./format.js";
 import { extent, linearScale, tickLabels } from "./scale.js";
 
-export const WIDTH = 170;
+const WIDTH = 150;
 const MARGIN = 7;
 const HEIGHT = 24;
 const AXIS_HEIGHT = 18;
@@ -24,7 +24,10 @@ export function axisOf(values, reference = null) {
   const room = 0.06 * (high - low) || 0.01;
   const domain = [low - room, high + room];
   const scale = linearScale(domain, [MARGIN, WIDTH - MARGIN]);
-  return { scale, ticks: scale.ticks(4), reference };
+  const ticks = scale.ticks(3);
+  // Of many ticks every second, so that their numbers stand apart.
+  const shown = ticks.length > 4 ? ticks.filter((_, i) => i % 2 === 0) : ticks;
+  return { scale, ticks: shown, reference };
 }
 
 /**

@@ -117,7 +117,10 @@ function compare(a, b) {
 }
 
 function head({ id, title, hint, head: drawing, value, kind }) {
-  const text = [title, hint && el("span", { class: "hint" }, hint)];
+  const text = [
+    el("span", { class: "title" }, title),
+    hint && el("span", { class: "hint" }, hint),
+  ];
   return el(
     "th",
     { scope: "col", class: kind ?? "text" },

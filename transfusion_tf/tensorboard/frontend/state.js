@@ -3,7 +3,7 @@
 /** Every key with its default; all values are strings. */
 export const DEFAULTS = Object.freeze({
   view: "overview",
-  study: "", // Name; empty: the first with a report, else the first.
+  study: "", // Name, "." for that without; empty: reported, with most runs.
   runs: "", // Regular expression on run names; empty: all.
   order: "", // Column of the overview table; "-" before it: descending.
   group: "", // Key of a group; empty: the view chooses.

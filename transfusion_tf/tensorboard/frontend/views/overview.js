@@ -10,7 +10,7 @@ import {
 import { card, errorMessage } from "../card.js";
 import { el, emptyState, replace } from "../dom.js";
 import { copyText, toLatex, toMarkdown } from "../export.js";
-import { metricTitle } from "../format.js";
+import { count, metricTitle } from "../format.js";
 import { sortableTable } from "../sortable.js";
 
 export const id = "overview";
@@ -135,7 +135,7 @@ function verdictCard(document) {
     ),
     notes?.length > 0 && [el("h4", {}, "Notes"), list(notes)],
     missing.length > 0 && [
-      el("h4", {}, `Not finished, so not counted: ${missing.length} runs`),
+      el("h4", {}, `Not finished, so not counted: ${count(missing.length, "run")}`),
       list(missing.slice(0, 20)),
       missing.length > 20 && el("p", {}, `and ${missing.length - 20} more.`),
       el("p", {}, "The study goes on where it stopped, by its command:"),
