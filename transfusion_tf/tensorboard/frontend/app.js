@@ -179,9 +179,9 @@ class Panel {
       el("h2", { class: "sr-only" }, module.title),
       place,
     );
-    this.#view = module.mount(place, this.#context);
     document.documentElement.dataset.view = module.id;
     window.scrollTo(0, 0);
+    this.#view = module.mount(place, this.#context);
   }
 }
 

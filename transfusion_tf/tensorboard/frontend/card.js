@@ -30,7 +30,7 @@ const DRAWING_MILLISECONDS = 12;
  *     [options.actions] Further buttons; `run` gets the data and says what it
  *     did.
  * @param {boolean} [options.showsTable] If draw itself shows the table.
- * @returns {HTMLElement} A section with `reload()`, which loads and draws again
+ * @returns {HTMLElement} With `reload()`, which loads and draws again
  *     (at once if the card is near the window, else when it comes near), and
  *     `redraw()`, which draws the same data.
  */
@@ -135,7 +135,7 @@ export function dataTable(label, columns, rows) {
   );
   return el(
     "div",
-    { class: "scroller", tabindex: 0, role: "region", "aria-label": label },
+    { class: "scroller", tabindex: 0, role: "group", "aria-label": label },
     el(
       "table",
       { class: "data" },
@@ -200,13 +200,18 @@ function frame({ title }) {
     title: typeof title === "string" ? title : title.textContent,
     note: el("div", { class: "card-note" }),
     tools: el("div", { class: "card-tools", hidden: true }),
-    body: el("div", { class: "card-body" }, el("p", {}, "Loading…")),
+    body: el(
+      "div",
+      { class: "card-body" },
+      el("p", { class: "loading" }, "Loading…"),
+    ),
     table: el("div", { class: "card-table", hidden: true }),
     error: el("div", { class: "card-error", role: "alert", hidden: true }),
     figureTools: [],
   };
+  // No section: two hundred landmarks would be no help.
   parts.section = el(
-    "section",
+    "article",
     { class: "card", "aria-labelledby": id },
     el(
       "div",

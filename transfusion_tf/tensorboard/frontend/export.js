@@ -177,7 +177,7 @@ const OWN = {
  * @returns {string}
  */
 export function svgText(drawn) {
-  const { width, height } = drawn.getBoundingClientRect();
+  const { width, height } = sizeOf(drawn);
   const copy = drawn.cloneNode(true);
   inlineStyles(drawn, copy, null);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
@@ -190,6 +190,12 @@ export function svgText(drawn) {
   return new XMLSerializer().serializeToString(copy);
 }
 
+/** The size it was drawn for; the page may have less room. */
+function sizeOf(drawn) {
+  const { width, height } = drawn.viewBox.baseVal ?? {};
+  return width > 0 ? { width, height } : drawn.getBoundingClientRect();
+}
+
 function inlineStyles(drawn, copy, parentStyle) {
   const style = getComputedStyle(drawn);
   if (style.display === "none" || drawn.classList.contains("no-export")) {
@@ -200,14 +206,16 @@ function inlineStyles(drawn, copy, parentStyle) {
     ...INHERITED.filter(
       (name) =>
         !parentStyle ||
-        style.getPropertyValue(name) !== parentStyle.getPropertyValue(name) ||
-        copy.hasAttribute(name),
+        style.getPropertyValue(name) !== parentStyle.getPropertyValue(name),
     ),
     ...Object.keys(OWN).filter(
       (name) => parentStyle && style.getPropertyValue(name) !== OWN[name],
     ),
   ].map((name) => `${name}:${style.getPropertyValue(name)}`);
-  for (const name of ["class", "tabindex"]) copy.removeAttribute(name);
+  const written = [...INHERITED, ...Object.keys(OWN)];
+  for (const name of ["class", "tabindex", ...written]) {
+    copy.removeAttribute(name);
+  }
   if (declarations.length > 0) {
     copy.setAttribute("style", declarations.join(";"));
   } else copy.removeAttribute("style");
@@ -231,13 +239,13 @@ function background(copy) {
 }
 
 /**
- * A drawn SVG as PNG, at twice its size on the screen.
+ * A drawn SVG as PNG, at twice its size.
  *
  * @param {SVGSVGElement} drawn In the page.
  * @returns {Promise<Blob>}
  */
 export async function pngBlob(drawn) {
-  const { width, height } = drawn.getBoundingClientRect();
+  const { width, height } = sizeOf(drawn);
   const file = new Blob([svgText(drawn)], { type: "image/svg+xml" });
   const url = URL.createObjectURL(file);
   try {

@@ -57,7 +57,7 @@ export function sortableTable({ label, columns, rows, order, onOrder }) {
   };
   const element = el(
     "div",
-    { class: "scroller", tabindex: 0, role: "region", "aria-label": label },
+    { class: "scroller", tabindex: 0, role: "group", "aria-label": label },
     el(
       "table",
       { class: "data sortable" },

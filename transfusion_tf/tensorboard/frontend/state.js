@@ -17,6 +17,8 @@ export const DEFAULTS = Object.freeze({
   minus: "", // Key of a group to subtract; empty: none.
   normalization: "", // How filters become colours; empty: the view chooses.
   sort: "", // Order of the filters; empty: the view chooses.
+  run: "", // Name of the run whose filters are shown; empty: the first.
+  beside: "", // Name of the run whose filters stand beside these.
   layer: "", // Name of a layer; empty: the view chooses.
   layer_axis: "", // "row" or "column": whose profile is shown.
 });
