@@ -63,10 +63,10 @@ test("everything fits into the width and height that it reports", () => {
   }
 });
 
-test("what is silent is not in the legend, what is added is", () => {
+test("the legend has what belongs there and what is added", () => {
   const series = [
     { label: "mean", points: [[0, 1]] },
-    { label: "null", points: [[0, 1]], silent: true },
+    { label: "null", points: [[0, 1]], inLegend: false },
   ];
   const { entries } = layout(options({ series, legend: [{ label: "null level" }] }));
   assert.deepEqual(

@@ -250,7 +250,7 @@ function at({ x, y }, dataX, dataY) {
 }
 
 function describe({ title, x, y, series }) {
-  const names = series.filter((s) => !s.silent).map((s) => s.label);
+  const names = series.filter((s) => s.inLegend !== false).map((s) => s.label);
   return (
     `${title}. ${y.label} against ${x.label}. ` +
     `${count(names.length, "series", "series")}: ${names.join("; ")}. ` +

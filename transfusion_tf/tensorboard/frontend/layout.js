@@ -31,7 +31,8 @@ export const SWATCH = 30;
  * @property {boolean} [line] Whether the points are joined; true by default.
  * @property {number} [width] Of the line, in pixels.
  * @property {number} [opacity]
- * @property {boolean} [silent] Neither in the legend nor read.
+ * @property {boolean} [silent] Whether its points are not read.
+ * @property {boolean} [inLegend] True by default.
  * @property {function(number): string[]} [read] Lines of text for a point.
  */
 
@@ -63,7 +64,7 @@ export function layout(options) {
   const { width } = options;
   const categories = options.x.categories;
   const entries = [...options.series, ...(options.legend ?? [])].filter(
-    (series) => !series.silent,
+    (series) => series.inLegend !== false,
   );
   const domains = domainsOf(options);
   const yLabels = tickLabels(linearScale(domains.y, [1, 0]).ticks(5));
@@ -94,7 +95,7 @@ export function layout(options) {
     slanted,
     xTicks: categories
       ? categoryTicks(x, categories, plotWidth)
-      : named(x, x.ticks(Math.max(2, Math.floor(plotWidth / 70)))),
+      : named(x, x.ticks(Math.max(2, Math.floor(plotWidth / 90)))),
     yTicks: named(y, y.ticks(5)),
     xLabelY: top + plotHeight + 8 + xLabelHeight + LINE - 3,
     entries: placed.entries.map((entry) => ({

@@ -41,6 +41,7 @@ export function addReading(chart, plan, options) {
         ],
   ).filter((row) => row.length > 0);
   if (places.length === 0) return;
+  const all = places.flat();
   const layer = svg("g", { class: "reading no-export" });
   chart.append(layer);
   let [row, column] = [0, -1];
@@ -75,8 +76,7 @@ export function addReading(chart, plan, options) {
   chart.addEventListener("pointermove", (event) => {
     const { left, top } = chart.getBoundingClientRect();
     const [x, y] = [event.clientX - left, event.clientY - top];
-    const best = nearest(places.flat(), x, y);
-    const place = places.flat()[best];
+    const place = all[nearest(all, x, y)];
     if (Math.hypot(place.x - x, place.y - y) > 40) return clear();
     row = places.findIndex((candidates) => candidates.includes(place));
     column = places[row].indexOf(place);
