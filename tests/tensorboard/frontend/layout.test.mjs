@@ -95,6 +95,15 @@ test("labels of layers are slanted only when they need it", () => {
   assert.equal(slanted(LAYERS), true);
 });
 
+test("a slanted label stays within the chart", () => {
+  const categories = ["a_very_long_name_of_a_layer", ...LAYERS];
+  const plan = layout(options({ x: { label: "stage", categories } }));
+  const [{ at, label }] = plan.xTicks;
+  // Its end is 4 pixels right of the tick; it rises by 40 degrees.
+  const reach = label.length * CHARACTER * Math.cos((40 * Math.PI) / 180);
+  assert.ok(at + 4 - reach >= 0, `${at} ${reach}`);
+});
+
 test("equal axes have one domain and one length", () => {
   const series = [{ label: "a", points: [[0.1, 0.35], [0.2, 0.7]] }];
   const { x, y, box } = layout(options({ series, equal: true }));

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { viridis } from "../../../transfusion_tf/tensorboard/frontend/colors.js";
 import {
   cellAt,
+  cellText,
   colorOf,
   difference,
   marksPath,
@@ -132,6 +133,13 @@ test("a place is a cell, a name of a row or of a column, or nothing", () => {
   });
   assert.equal(at(box.x + 5.5 * cell, box.y + cell), null);
   assert.equal(at(box.x, box.y - 3), null);
+});
+
+test("differences have a sign, undefined scores no text", () => {
+  assert.equal(cellText(0.126, "viridis"), "0.13");
+  assert.equal(cellText(0.126, "diverging"), "+0.13");
+  assert.equal(cellText(-0.126, "diverging"), "−0.13");
+  assert.equal(cellText(null, "viridis"), "");
 });
 
 test("a row and a column", () => {

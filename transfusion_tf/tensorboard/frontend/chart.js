@@ -7,7 +7,7 @@ import { FONT, LINE, SWATCH, fit, fixed, layout, markerPath } from "./layout.js"
 import { addReading } from "./reading.js";
 
 // A line with more points has a marker on some of them only.
-const MOST_MARKERS = 16;
+const MOST_MARKERS = 24;
 
 /**
  * Draws a chart.

@@ -194,7 +194,7 @@ function numbers({ box, cell, showsNumbers }, { colormap }, state) {
               ? "white"
               : "black",
         },
-        cellText(value),
+        cellText(value, colormap),
       ),
     ),
   );

@@ -18,6 +18,8 @@ export const CHARACTER = 6.3;
 /** Width of an entry of the legend before its text. */
 export const SWATCH = 30;
 
+const LONGEST_LABEL = 20;
+
 /**
  * @typedef {Object} Series
  * @property {string} label
@@ -68,11 +70,15 @@ export function layout(options) {
   );
   const domains = domainsOf(options);
   const yLabels = tickLabels(linearScale(domains.y, [1, 0]).ticks(5));
-  const left = 26 + CHARACTER * Math.max(...yLabels.map((t) => t.length));
+  const yLabelWidth = 26 + CHARACTER * Math.max(...yLabels.map((t) => t.length));
   const right = 16;
   const top = 2 * LINE + 2;
   const placed = placeLegend(entries, width - 16);
-  const slanted = categories && !fits(categories, width - left - right);
+  const slanted = categories && !fits(categories, width - yLabelWidth - right);
+  // A slanted label ends below its tick and begins far to the left of it.
+  const left = slanted
+    ? Math.max(yLabelWidth, slantedWidth(categories[0]))
+    : yLabelWidth;
   const xLabelHeight = slanted ? slantedHeight(categories) : LINE;
   const bottom = 8 + xLabelHeight + LINE + 6 + placed.height;
   let plotWidth = Math.max(width - left - right, 40);
@@ -191,15 +197,23 @@ function fits(categories, width) {
   return longest * CHARACTER + 8 <= width / categories.length;
 }
 
+/**
+ * @param {string} label Slanted by 40 degrees, as names of layers are.
+ * @returns {number} How far it reaches to the left, in pixels.
+ */
+export function slantedWidth(label) {
+  return Math.min(label.length, LONGEST_LABEL) * CHARACTER * 0.77 + 6;
+}
+
 function slantedHeight(categories) {
   const longest = Math.max(...categories.map((text) => text.length));
-  return Math.min(longest, 20) * CHARACTER * 0.64 + 8;
+  return Math.min(longest, LONGEST_LABEL) * CHARACTER * 0.64 + 8;
 }
 
 function categoryTicks(x, categories, width) {
   const stride = labelStride(categories.length, width, LINE);
   return categories
-    .map((label, i) => ({ at: x.position(i), label: fit(label, 126) }))
+    .map((label, i) => ({ at: x.position(i), label: fit(label, LONGEST_LABEL * CHARACTER) }))
     .filter((_, i) => i % stride === 0);
 }
 

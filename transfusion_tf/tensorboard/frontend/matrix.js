@@ -1,11 +1,11 @@
 /** @file A matrix of scores as pixels, marks and places; pure, no element. */
 
 import { viridis, diverging } from "./colors.js";
-import { isNumber, number } from "./format.js";
-import { CHARACTER, LINE, fit, fixed } from "./layout.js";
+import { isNumber, number, signed } from "./format.js";
+import { CHARACTER, LINE, fit, fixed, slantedWidth } from "./layout.js";
 import { labelStride } from "./scale.js";
 
-const MOST_LABEL = 24;
+const MOST_LABEL = 20;
 const LARGEST_CELL = 72;
 const LARGEST_MAP = 560;
 const SCALE_WIDTH = 118;
@@ -175,7 +175,10 @@ function outline(mask, { x, y, cell }) {
 export function matrixPlan({ rows, columns, width }) {
   const longest = (names) =>
     Math.min(Math.max(1, ...names.map((name) => name.length)), MOST_LABEL);
-  const left = 30 + longest(rows) * CHARACTER;
+  const left = Math.max(
+    30 + longest(rows) * CHARACTER,
+    slantedWidth(columns[0] ?? ""),
+  );
   const room = Math.max(width - left - SCALE_WIDTH, 60);
   const cell = Math.min(
     room / columns.length,
@@ -257,8 +260,10 @@ export function slice(values, axis, index) {
  * A score for a small cell.
  *
  * @param {?number} value
+ * @param {"viridis"|"diverging"} colormap Differences have a sign.
  * @returns {string}
  */
-export function cellText(value) {
-  return isNumber(value) ? number(value, 2) : "";
+export function cellText(value, colormap) {
+  if (!isNumber(value)) return "";
+  return colormap === "diverging" ? signed(value, 2) : number(value, 2);
 }

@@ -34,7 +34,7 @@ export function mount(root, context) {
   const maps = new Maps();
   const view = { context, maps, steps: controls.steps };
   const empty = el("div");
-  const omitted = el("p", { class: "counts" });
+  const omitted = el("p", { class: "counts", style: { "margin-bottom": "8px" } });
   const grid = cardGrid();
   const cards = new CardList(grid);
   replace(
@@ -56,10 +56,12 @@ export function mount(root, context) {
     const all = tensorsOfKind(context, "similarity");
     const chosen = controls.update(all);
     const { minus, items } = withCounterparts(context, chosen);
+    const missing =
+      chosen.filter(({ run }) => run !== minus).length - items.length;
     omitted.textContent =
-      items.length < chosen.length
-        ? `${chosen.length - items.length} not shown: without the same layers ` +
-          `and measure in ${runTitle(context.index, minus)}.`
+      missing > 0
+        ? `${missing} not shown: without the same layers and measure in ` +
+          `${runTitle(context.index, minus)}.`
         : "";
     replace(empty, items.length === 0 ? nothing(context, all) : null);
     const profile = state.get("layer") && state.get("layer_axis");

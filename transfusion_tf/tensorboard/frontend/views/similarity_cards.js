@@ -206,7 +206,7 @@ function mapState(context, item, data) {
   const shown = shownOf(context, item, data);
   const nulls = item.other ? null : (shown.planes.null ?? null);
   return {
-    title: titleOf(context, item, shown),
+    title: `${headingOf(context, item)}, ${stepText(shown)}`,
     values: shown.values,
     nulls,
     marked: withinNull(
@@ -219,12 +219,10 @@ function mapState(context, item, data) {
   };
 }
 
-function titleOf(context, item, { step, otherStep }) {
-  const at =
-    otherStep === undefined || otherStep === step
-      ? `step ${integer(step)}`
-      : `step ${integer(step)} less step ${integer(otherStep)}`;
-  return `${headingOf(context, item)}, ${at}`;
+function stepText({ step, otherStep }) {
+  return otherStep === undefined || otherStep === step
+    ? `step ${integer(step)}`
+    : `step ${integer(step)} less step ${integer(otherStep)}`;
 }
 
 function domainOf({ state }, { content, other }, { fitted }) {
@@ -357,7 +355,7 @@ function profileCard(view, item) {
       replace(
         container,
         lineChart({
-          title: `${selected.layer}, ${selected.own.title}: ${titleOf(context, item, shown)}`,
+          title: `${selected.layer} (${selected.own.title}), ${stepText(shown)}`,
           width: container.clientWidth,
           height: PROFILE_HEIGHT,
           x: {
