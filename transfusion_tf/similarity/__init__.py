@@ -36,6 +36,7 @@ from transfusion_tf.similarity.gram import (
 )
 from transfusion_tf.similarity.intervals import half_sampling, jackknife
 from transfusion_tf.similarity.kernels import cka
+from transfusion_tf.similarity.layer_grams import cka_matrix
 from transfusion_tf.similarity.matrix import SimilarityMatrix
 from transfusion_tf.similarity.minibatch import MinibatchCKA
 from transfusion_tf.similarity.moments import (
@@ -86,6 +87,7 @@ __all__ = [
     "cka",
     "cka_from_grams",
     "cka_from_moments",
+    "cka_matrix",
     "check_measures",
     "choose_positions",
     "compare",
