@@ -8,8 +8,8 @@ from scipy import stats
 
 from tests.reporting import fabricate
 from transfusion_tf import evaluation, reporting
-from transfusion_tf.reporting import names
 from transfusion_tf.reporting import study as study_module
+from transfusion_tf.tensorboard import names
 
 FILES = [
     "convergence.png",

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from transfusion_tf import evaluation
-from transfusion_tf.reporting import names
 from transfusion_tf.reporting.runs import Arm, RunRecord
 from transfusion_tf.reporting.study import StudyRecords
 from transfusion_tf.reporting.summaries import BASELINE_INIT
+from transfusion_tf.tensorboard import names
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; the yellow is
 # left out, too pale for lines on paper.

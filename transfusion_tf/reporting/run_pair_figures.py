@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from transfusion_tf.reporting import figures, names
+from transfusion_tf.reporting import figures
 from transfusion_tf.reporting.run_pairs import PairGroup, PairSummary, Scores
+from transfusion_tf.tensorboard import names
 
 # The paper's: blue for random-random, orange for random-transfer.
 _COLOURS = figures.COLOURS

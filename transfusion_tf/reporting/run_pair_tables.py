@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 
 from transfusion_tf import evaluation
-from transfusion_tf.reporting import names, tables
+from transfusion_tf.reporting import tables
 from transfusion_tf.reporting.run_pairs import PairGroup, PairSummary
+from transfusion_tf.tensorboard import names
 
 PAIR_COLUMNS: tuple[str, ...] = (
     "model",

@@ -7,13 +7,13 @@ import io
 from collections.abc import Iterable, Sequence
 
 from transfusion_tf import evaluation
-from transfusion_tf.reporting import names
 from transfusion_tf.reporting.summaries import (
     ArmSummary,
     Difference,
     RunSummary,
     Summary,
 )
+from transfusion_tf.tensorboard import names
 
 ARM_COLUMNS: tuple[str, ...] = (
     "model",

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from transfusion_tf.reporting import figures, names
+from transfusion_tf.reporting import figures
 from transfusion_tf.reporting.study import StudyRecords
 from transfusion_tf.reporting.summaries import ArmSummary, Summary
+from transfusion_tf.tensorboard import names
 
 
 def transfusion(summary: Summary) -> dict[str, bytes]:

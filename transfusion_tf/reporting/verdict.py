@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from transfusion_tf import evaluation
-from transfusion_tf.reporting import names
 from transfusion_tf.reporting.runs import Arm
 from transfusion_tf.reporting.study import StudyRecords
 from transfusion_tf.reporting.summaries import Difference, Summary
 from transfusion_tf.reporting.tables import signed
+from transfusion_tf.tensorboard import names
 
 
 def verdict(summary: Summary) -> str:
