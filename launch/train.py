@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
         result = trainer.train(config, _RUN_DIR.value)
     print(json.dumps(result, indent=1))
     print(f"Records: {_RUN_DIR.value}")
-    print(f"Curves:  tensorboard --logdir {_RUN_DIR.value}")
+    print(f"TensorBoard: tensorboard --logdir {_RUN_DIR.value}")
 
 
 if __name__ == "__main__":

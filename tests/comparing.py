@@ -27,7 +27,7 @@ def assert_same_run(received: pathlib.Path, expected: pathlib.Path) -> None:
         read = records.read_jsonl if "jsonl" in name else records.read_json
         ours, theirs = read(received / name), read(expected / name)
         assert _without_times(ours) == _without_times(theirs), name
-    for path in expected.glob("predictions_*.npz"):
+    for path in expected.glob("*.npz"):
         ours = records.read_npz(received / path.name)
         for key, array in records.read_npz(path).items():
             np.testing.assert_array_equal(ours[key], array)

@@ -56,7 +56,7 @@ for step, free_bytes in ((6, 5_000_000), (7, 2_000_000), (9, 0)):
         except OSError as error:
             told.append([str(error), {}, []])
         try:
-            writer.ScalarWriter(disk).write(1, {"loss": 1.0})
+            writer.EventWriter(disk).write(1, {"loss": 1.0})
         except OSError as error:
             told.append([str(error), {}, []])
     filler.unlink()

@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tests import comparing
+from tests.tensorboard.writer_test import read
 from tests.training.trainer_test import trainer_that_stops
 from transfusion_tf import records, similarity, training
+from transfusion_tf.tensorboard import schema
 from transfusion_tf.training import probing
 
 
@@ -121,12 +123,27 @@ def test_scores_are_those_of_the_kept_weights(trainer, config, probed):
         expected = similarity.cka(sides[0][name], sides[1][name]).score
         assert score == pytest.approx(expected, abs=1e-5)
     assert min(row["similarity"].values()) < 0.995
+    for i, start in enumerate(sides[0].values()):
+        for j, now in enumerate(sides[1].values()):
+            expected = similarity.cka(start, now).score
+            assert row["matrix"][i][j] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_diagonal_is_each_stage_with_itself_and_1_at_step_0(probed):
+    rows = rows_of(probed, "probe")
+    for row in rows:
+        diagonal = np.diag(row["matrix"])
+        assert diagonal.tolist() == list(row["similarity"].values())
+    start = np.array(rows[0]["matrix"])
+    np.testing.assert_allclose(np.diag(start), 1.0, atol=1e-12)
+    np.testing.assert_allclose(start, start.T, atol=1e-12)
+    assert start.min() < 0.999
 
 
 def test_the_records_say_when_what_and_how_long(probed, config):
     last = probed.result()["num_steps"]
     rows = rows_of(probed, "probe")
-    expected = sorted({*range(2, last + 1, 2), last})
+    expected = sorted({*range(0, last + 1, 2), last})
     assert [row["step"] for row in rows] == expected
     spent = [row["similarity_seconds"] for row in rows]
     assert spent == sorted(spent) and spent[0] > 0
@@ -140,19 +157,50 @@ def test_the_records_say_when_what_and_how_long(probed, config):
     }
 
 
-def test_scores_are_scalars_of_tensorboard(probed):
-    written = {}
-    for path in sorted(probed.path.glob("events.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                tensor = tf.make_ndarray(value.tensor)
-                written[event.step, value.tag] = float(tensor)
+def test_tensorboard_shows_what_the_records_hold(probed):
+    found = read(probed.path)
+    written = {
+        (tag, event.step): tf.make_ndarray(event.tensor_proto)
+        for tag in found.Tags()["tensors"]
+        for event in found.Tensors(tag)
+    }
     rows = rows_of(probed, "probe")
     assert rows
     for row in rows:
+        step, matrix = row["step"], np.float32(row["matrix"])
+        kept = "before_after/averaged_cka"
+        values, null = written[f"transfusion/similarity/{kept}", step]
+        np.testing.assert_array_equal(values, matrix)
+        assert not null.any()
+        values, _ = written[f"transfusion/profile/{kept}", step]
+        np.testing.assert_array_equal(values, np.diag(matrix))
         for stage, score in row["similarity"].items():
-            tag = f"similarity/{stage}"
-            assert written[row["step"], tag] == pytest.approx(score)
+            assert written[f"similarity/{stage}", step] == np.float32(score)
+    content = found.SummaryMetadata(f"transfusion/similarity/{kept}")
+    content = schema.decode(content.plugin_data.content)
+    assert content["rows"]["layers"] == list(rows[0]["similarity"])
+    assert content["num_images"] == 9
+    assert "9 validation images" in content["what"]
+
+
+def test_a_resumed_run_writes_no_step_twice_and_leaves_none_out(
+    trainer, config, probed, tmp_path
+):
+    # It stops behind a checkpoint, and so has nothing to write again.
+    stopping, _ = trainer_that_stops(trainer, 4)
+    with pytest.raises(training.Interrupted):
+        stopping.train(config, tmp_path / "run")
+    trainer.train(config, tmp_path / "run")
+    assert len(list((tmp_path / "run").glob("events.*"))) == 2
+    found, expected = read(tmp_path / "run"), read(probed.path)
+    tags = expected.Tags()["tensors"]
+    assert sorted(found.Tags()["tensors"]) == sorted(tags)
+    for tag in tags:
+        steps, wanted = (
+            [event.step for event in side.Tensors(tag)]
+            for side in (found, expected)
+        )
+        assert steps == wanted, tag
 
 
 def test_a_run_that_is_not_probed_has_no_row_and_no_cost(
@@ -198,8 +246,21 @@ def test_too_few_images_are_refused_before_the_first_step(trainer, config):
         )
 
 
-def test_an_undefined_score_is_none():
+def test_an_undefined_score_is_none(trainer, config):
+    run_data = trainer.data(config)
+    probe = probing.StageProbe(
+        trainer.program(config, run_data),
+        run_data.train,
+        run_data.validation,
+        num_examples=9,
+    )
     values = np.random.default_rng(0).normal(size=[20, 3])
-    assert probing._score(values, 0 * values) is None
-    assert probing._score(values, values * np.nan) is None
-    assert probing._score(values, 2 * values) == pytest.approx(1.0)
+    probe._start = {"conv1": values, "conv2": values, "conv3": values}
+    now = {"conv3": 2 * values, "conv2": values * np.nan, "conv1": 0 * values}
+    scores = probe._scores(now)
+    assert scores["similarity"] == {
+        "conv1": None,
+        "conv2": None,
+        "conv3": pytest.approx(1.0),
+    }
+    assert scores["matrix"][0] == [None, None, pytest.approx(1.0)]

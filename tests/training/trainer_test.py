@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from tests.comparing import assert_same_run
+from tests.tensorboard.writer_test import read
 from transfusion_tf import initialization, models, records, training
+from transfusion_tf.tensorboard import schema
 from transfusion_tf.training import strategies
 
 
@@ -59,6 +61,36 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(
         assert not records.RunDirectory(path).is_finished
     trainer.train(folder_config, path)
     assert_same_run(path, finished)
+
+
+def test_the_first_filters_are_kept_and_shown(finished, folder_config):
+    run = records.RunDirectory(finished)
+    filters = records.read_npz(run.filters_path)
+    last = run.result()["num_steps"]
+    assert filters["steps"].tolist() == [0, last]
+    assert filters["kernels"].dtype == np.float32
+    network = models.build(
+        "cbr_tiny", num_outputs=2, image_shape=(32, 32, 3)
+    ).model
+    for step, kernel in zip(filters["steps"], filters["kernels"], strict=True):
+        network.load_weights(str(run.weights_path(step)))
+        layer = network.get_layer(str(filters["layer"]))
+        assert layer is network.layers[1]
+        np.testing.assert_array_equal(kernel, layer.kernel.numpy())
+    assert np.ptp(filters["kernels"], axis=0).max() > 0
+    shown = read(finished)
+    events = shown.Tensors(f"transfusion/filters/{filters['layer']}")
+    assert [event.step for event in events] == [0, last]
+    for event, kernel in zip(events, filters["kernels"], strict=True):
+        values = tf.make_ndarray(event.tensor_proto)
+        np.testing.assert_array_equal(values, np.moveaxis(kernel, -1, 0))
+    metadata = shown.SummaryMetadata("transfusion/run")
+    info = schema.decode(metadata.plugin_data.content)
+    result = run.result()
+    assert info["num_parameters"] == result["parameters"]["total"]
+    assert info["num_steps"] == result["num_steps"]
+    assert (info["model_title"], info["init"]) == ("CBR-Tiny", "random")
+    assert (info["metric"], info["seed"], info["fold"]) == ("auc", 0, None)
 
 
 def test_what_one_process_cannot_reach_is_no_worker(

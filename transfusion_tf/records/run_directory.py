@@ -33,6 +33,7 @@ class RunDirectory:
     | `initialization.json` | what each variable got |
     | `metrics.jsonl` | one object per logged step |
     | `predictions_<split>.npz` | example id, patient, label, score |
+    | `filters.npz` | the first convolution's kernels at step 0 and the last |
     | `checkpoints/weights_<step>.weights.h5` | step 0, those asked for, last |
     | `checkpoints/weights_<step>.weights.h5.sha256` | its checksum |
     | `checkpoints/resume/` | what an interrupted run goes on from |
@@ -86,6 +87,11 @@ class RunDirectory:
     def weights_path(self, step: int) -> epath.Path:
         """Where the weights of a step stand, if they were kept."""
         return self.path / "checkpoints" / f"weights_{step}.weights.h5"
+
+    @property
+    def filters_path(self) -> epath.Path:
+        """Where the first convolution's kernels stand."""
+        return self.path / "filters.npz"
 
     def predictions_path(self, split: str) -> epath.Path:
         """Where the predictions on a split stand."""

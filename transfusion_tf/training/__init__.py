@@ -25,6 +25,7 @@ from transfusion_tf.training.program import (
     ProgramSpec,
 )
 from transfusion_tf.training.recalibration import recalibrate_batch_norm
+from transfusion_tf.training.run_events import first_kernel, write_filters
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
 from transfusion_tf.training.strategies import (
@@ -57,6 +58,7 @@ __all__ = [
     "check_same_config",
     "describe_environment",
     "differences",
+    "first_kernel",
     "is_chief",
     "learning_rate_at",
     "load_donor",
@@ -67,4 +69,5 @@ __all__ = [
     "recalibrate_batch_norm",
     "score_run",
     "stop_on_signals",
+    "write_filters",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from transfusion_tf import data, evaluation, initialization, models, records
-from transfusion_tf.tensorboard import writer
 from transfusion_tf.training import (
     checkpoints,
     environment,
@@ -13,6 +12,7 @@ from transfusion_tf.training import (
     probing,
     program,
     recalibration,
+    run_events,
     schedules,
     strategies,
     task_data,
@@ -31,17 +31,6 @@ _LOOK_EVERY_FOR_STOP = 10
 def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
     """Returns the steps that a run will do if it is not stopped early."""
     return config.num_steps or config.num_epochs * steps_per_epoch
-
-
-def _flat(prefix: str, scores: dict[str, Any]) -> dict[str, float]:
-    """Names every number of nested scores; undefined ones are left out."""
-    flat: dict[str, float] = {}
-    for key, value in scores.items():
-        if isinstance(value, dict):
-            flat |= _flat(f"{prefix}/{key}", value)
-        elif value is not None:
-            flat[f"{prefix}/{key}"] = value
-    return flat
 
 
 class Loop:
@@ -109,7 +98,12 @@ class Loop:
                 num_examples=config.probe_examples,
             )
         self.checkpoints = checkpoints.ResumeCheckpoints(run, run_program)
-        self.events = writer.ScalarWriter(run.path)
+        self.events = run_events.RunEvents(
+            run,
+            shared,
+            run_program.staged,
+            probe=self.probe.describe() if self.probe else None,
+        )
 
     def close(self) -> None:
         """Closes the event file."""
@@ -149,9 +143,12 @@ class Loop:
             self.run.initialization_path,
             [record.to_json() for record in weight_records],
         )
-        records.write_json(self.run.config_path, self._config_record(donor))
+        config = self._config_record(donor)
+        records.write_json(self.run.config_path, config)
         self._save_weights(0)
+        self.events.start(config, self.data.task.metric)
         self._remember_start()
+        self._compare_with_start(0)
 
     def train(self) -> None:
         """The loop: ends after the last step, or when validation says so."""
@@ -219,6 +216,7 @@ class Loop:
         result["seconds"] = {k: round(v, 3) for k, v in seconds.items()}
         if damaged := self.checkpoints.damaged():
             result["damaged_checkpoints"] = damaged
+        self.events.finish(selected)
         records.write_json(self.run.result_path, result)
         self.checkpoints.delete()
         return result
@@ -260,34 +258,34 @@ class Loop:
         self.program.loss_sum.assign(0.0)
         common = self._common(step)
         scores = self.data.score(self._predict(self.data.validation))
-        self.rows += [
+        self._record(
             common | {"split": "train", "loss": loss},
             common | {"split": "validation"} | scores,
-        ]
-        records.write_jsonl(self.run.metrics_path, self.rows)
-        self.events.write(step, {"train/loss": loss})
-        self.events.write(step, _flat("validation", scores))
+        )
         if self.config.early_stopping and self._selected_step() == step:
             self._keep_only_best_weights(step)
 
     def _compare_with_start(self, step: int) -> None:
-        """Logs how alike each stage is to what it was at step 0."""
+        """Logs how alike each stage is to each as it was at step 0."""
         if self.probe is None:
             return
         self._check_finite(step)
         started = time.monotonic()
-        scores = self.probe.score()
+        scores = self.probe.score() if step else self.probe.score_start()
         self.similarity_seconds += time.monotonic() - started
-        self.rows.append(
+        self._record(
             self._common(step)
-            | {
-                "split": "probe",
-                "similarity": scores,
-                "similarity_seconds": round(self.similarity_seconds, 3),
-            }
+            | {"split": "probe"}
+            | scores
+            | {"similarity_seconds": round(self.similarity_seconds, 3)}
         )
+
+    def _record(self, *rows: dict[str, Any]) -> None:
+        """Adds to `metrics.jsonl`, and shows the same in TensorBoard."""
+        self.rows += rows
         records.write_jsonl(self.run.metrics_path, self.rows)
-        self.events.write(step, _flat("similarity", scores))
+        for row in rows:
+            self.events.write_row(row)
 
     def _common(self, step: int) -> dict[str, Any]:
         """What every line of `metrics.jsonl` holds."""

@@ -1,6 +1,5 @@
 """How far each stage's representation has moved since step 0, in training."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from transfusion_tf.training import program, recalibration
 
 
 class StageProbe:
-    """Compares every stage with step 0 on a fixed set of images.
+    """Compares every stage with all of step 0 on a fixed set of images.
 
     The score is debiased linear CKA of activations averaged over positions:
     it needs no more images than neurons, and is 0 for unrelated ones. As in
@@ -71,16 +70,33 @@ class StageProbe:
         for variable, values in before:
             variable.assign(values)
 
-    def score(self) -> dict[str, float | None]:
+    def score(self) -> dict[str, Any]:
         """Compares the network as it is now with the start.
 
         Returns:
-            By stage the score, at most 1; None where it is undefined: a stage
-            is constant, or its activations are not finite.
+            `similarity`: by stage its score with itself at step 0, at most 1.
+            `matrix`: lists `[stages at step 0][stages now]` of the same
+            scores. None where one is undefined: a stage is constant, or its
+            activations are not finite.
         """
+        return self._scores(self._capture())
+
+    def score_start(self) -> dict[str, Any]:
+        """Compares the start with itself: a stage with the others then."""
+        return self._scores(self._start)
+
+    def _scores(self, now: dict[str, np.ndarray]) -> dict[str, Any]:
+        scores = similarity.cka_matrix(
+            list(self._start.values()), [now[name] for name in self._start]
+        )
+        matrix = [
+            [None if np.isnan(score) else float(score) for score in row]
+            for row in scores
+        ]
+        places = enumerate(self._start)
         return {
-            name: _score(self._start[name], values)
-            for name, values in self._capture().items()
+            "similarity": {name: matrix[i][i] for i, name in places},
+            "matrix": matrix,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -95,12 +111,3 @@ class StageProbe:
 
     def _capture(self) -> dict[str, np.ndarray]:
         return self._program.stage_means(self._validation, self.num_images)
-
-
-def _score(start: np.ndarray, now: np.ndarray) -> float | None:
-    if not (np.isfinite(start).all() and np.isfinite(now).all()):
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        score = similarity.cka(start, now).score
-    return None if np.isnan(score) else float(score)
