@@ -1,8 +1,9 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
-from transfusion_tf import analysis, records
+from transfusion_tf import analysis, records, similarity
 
 PROTOCOL = analysis.ProtocolConfig(num_positions=400, repeats=2)
 
@@ -70,6 +71,33 @@ def test_training_changes_the_representation(runs, trainer, folder_config):
     names = [stage["stage"] for stage in comparison["stages"]]
     assert names == ["conv1", "conv2", "conv3", "conv4"]
     assert all(stage["score"] < 0.999 for stage in comparison["stages"])
+
+
+def test_every_stage_is_scored_against_every_one(runs, trainer, folder_config):
+    sides = (runs, trainer, folder_config, (0, 0), (0, 4))
+    matrix = compare(*sides)["matrix"]
+    run_data = trainer.data(folder_config)
+    program = trainer.program(folder_config, run_data)
+    captured = [
+        analysis.capture_checkpoint(
+            analysis.Checkpoint(runs[0], step),
+            capture=analysis.StageActivations(program),
+            run_data=run_data,
+            config=PROTOCOL,
+        )
+        for step in (0, 4)
+    ]
+    for i, before in enumerate(captured[0].values()):
+        for j, after in enumerate(captured[1].values()):
+            expected = similarity.cka(before.mean((1, 2)), after.mean((1, 2)))
+            received = matrix["scores"][i][j]
+            assert received == pytest.approx(expected.score, abs=1e-5)
+    assert np.shape(matrix["scores"]) == (4, 4)
+    assert matrix["num_images"] == 14 and matrix["null"] == 0.0
+    chosen = compare(*sides, stages=["conv3", "conv1"])["matrix"]
+    assert chosen["scores"][0][1] == matrix["scores"][2][0]
+    between = compare(runs, trainer, folder_config, (0, 4), (1, 4))
+    assert "matrix" not in between
 
 
 def test_equal_input_gives_an_equal_comparison(runs, trainer, folder_config):

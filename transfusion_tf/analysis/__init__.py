@@ -24,6 +24,7 @@ from transfusion_tf.analysis.layer_change import (
     compare_runs,
     describe,
     score_checkpoints,
+    stage_matrix,
 )
 from transfusion_tf.analysis.nearest_neighbors import (
     StageNeighbors,
@@ -61,6 +62,7 @@ __all__ = [
     "score_neighbors",
     "score_shuffled_blocks",
     "shuffle_blocks",
+    "stage_matrix",
     "two_checkpoints",
     "vote",
     "weight_movement",

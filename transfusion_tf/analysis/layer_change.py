@@ -124,6 +124,11 @@ def score_checkpoints(
         ]
         for measure in request.measures
     }
+    matrix = (
+        {"matrix": stage_matrix(request.stage_names, sides)}
+        if is_one_run
+        else {}
+    )
     return {
         "schema_version": records.SCHEMA_VERSION,
         "kind": "before_after" if is_one_run else "between_runs",
@@ -145,6 +150,38 @@ def score_checkpoints(
         "request": request.record(),
         "stages": scored.pop(config.measure),
         "other_measures": scored,
+        **matrix,
+    }
+
+
+def stage_matrix(
+    stage_names: Sequence[str], sides: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, Any]:
+    """Scores every stage of one checkpoint against every one of another.
+
+    Args:
+        stage_names: The stages, in order.
+        sides: What `capture_checkpoint` returned of each.
+
+    Returns:
+        What stands under `matrix` in `comparison.json`: `scores`, lists
+        `[first's stages][second's stages]` of debiased CKA of activations
+        averaged over positions (where a grid is large, the kept ones), None
+        where undefined; the null level of all, and how many images.
+    """
+    means = [
+        [side[name].mean(axis=(1, 2), dtype=np.float64) for name in stage_names]
+        for side in sides
+    ]
+    return {
+        "measure": "debiased cka",
+        "spatial": "average",
+        "num_images": len(means[0][0]),
+        "null": 0.0,
+        "scores": [
+            [_number(score) for score in row]
+            for row in similarity.cka_matrix(*means)
+        ],
     }
 
 
