@@ -83,6 +83,24 @@ def first_values(model, init):
     ]
 
 
+def filters(seed):
+    """The first kernels before and after training."""
+    kernels = np.random.default_rng(seed).normal(size=[2, 3, 3, 3, 8])
+    return {
+        "steps": np.array([0, STEPS[-1]]),
+        "kernels": kernels.astype(np.float32),
+        "layer": np.array("stem_conv"),
+    }
+
+
+def matrix(seed, num_stages):
+    """Stages before training against stages after it; one is undefined."""
+    scores = np.random.default_rng([seed, 2]).uniform(-0.1, 1, [num_stages] * 2)
+    listed = scores.tolist()
+    listed[1][0] = None
+    return listed
+
+
 def write_run(study_dir, model, init, seed, task="synthetic", finished=True):
     path = study_dir / "runs" / run_name(model, init, seed)
     write_json(
@@ -94,15 +112,21 @@ def write_run(study_dir, model, init, seed, task="synthetic", finished=True):
                 "init": init,
                 "task": task,
                 "seed": seed,
+                "fold": None,
+                "auc_threshold": 0.8,
+                "num_steps": None,
+                "num_epochs": 10,
             },
+            "steps_per_epoch": 6,
             "num_outputs": 5,
             "image_shape": [64, 64, 3],
             "donor": None if init == "random" else DONOR,
-            "environment": {"tensorflow": "2.21.0"},
+            "environment": {"tensorflow": "2.21.0", "keras": "3.15.1"},
             "data": {"train": {"num_examples": 400, "num_patients": 200}},
         },
     )
     write_json(path / "initialization.json", first_values(model, init))
+    np.savez(path / "filters.npz", **filters(seed))
     values = curve(init, seed)
     rows = [{"step": 6, "split": "train", "loss": 1.0}] + [
         {"step": step, "epoch": k + 1, "split": "validation", "auc": value}
@@ -155,9 +179,24 @@ def write_comparison(study_dir, model, init, seed, **protocol):
             "kind": "before_after",
             "run": name,
             "other_run": name,
+            "steps": [0, STEPS[-1]],
             "measure": "cca",
-            "protocol": {"num_positions": 10000, "seed": 0, **protocol},
+            "protocol": {
+                "num_positions": 10000,
+                "num_channels": 64,
+                "repeats": 5,
+                "num_images": 387,
+                "split": "test",
+                "batch_norm": "recalibrated at step 0",
+                "seed": 0,
+                **protocol,
+            },
             "stages": stages,
+            "matrix": {
+                "num_images": 387,
+                "null": 0.0,
+                "scores": matrix(seed, len(stages)),
+            },
         },
     )
     return path / "comparison.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from etils import epath
 
@@ -14,6 +15,7 @@ from transfusion_tf.reporting import (
     tables,
     transfusion_figure,
 )
+from transfusion_tf.reporting.document import study_document
 from transfusion_tf.reporting.run_pairs import (
     NUM_TOP_STAGES,
     summarize_run_pairs,
@@ -30,12 +32,14 @@ class Report:
     Attributes:
         table_markdown: The table, the differences and their notes.
         verdict: The answer in plain sentences.
+        document: The same for TensorBoard; see `study_document`.
         missing: Names of runs that are asked for but not finished.
         files: The files written, sorted by name.
     """
 
     table_markdown: str
     verdict: str
+    document: dict[str, Any]
     missing: tuple[str, ...]
     files: tuple[epath.Path, ...]
 
@@ -115,6 +119,7 @@ or published records.
     return Report(
         table_markdown=table,
         verdict=answer,
+        document=study_document(summary, pairs),
         missing=study.missing,
         files=tuple(output_dir / name for name in sorted(contents)),
     )
