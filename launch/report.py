@@ -7,6 +7,7 @@ Example:
 from collections.abc import Sequence
 
 from absl import flags
+from etils import epath
 
 from launch import cli
 from transfusion_tf import reporting
@@ -21,6 +22,14 @@ _PUBLISH_RECORDS = flags.DEFINE_string(
     "publish_records",
     None,
     "Also copy the records here: no weights, no ids of patients.",
+)
+_TENSORBOARD_DIR = flags.DEFINE_string(
+    "tensorboard_dir",
+    None,
+    "Also write event files here, for tensorboard --logdir.",
+)
+_HTML = flags.DEFINE_bool(
+    "html", False, "Also write report.html, the tab without a server."
 )
 _NUM_TOP_STAGES = flags.DEFINE_integer(
     "num_top_stages",
@@ -45,6 +54,13 @@ def main(argv: Sequence[str]) -> None:
     print(f"{report.table_markdown}\n\n{report.verdict}\n")
     for path in report.files:
         print(path)
+    if _HTML.value:
+        page = epath.Path(_OUTPUT_DIR.value) / "report.html"
+        reporting.write_page(source, report.document, page)
+        print(page)
+    if _TENSORBOARD_DIR.value:
+        reporting.write_events(source, report.document, _TENSORBOARD_DIR.value)
+        print(f"TensorBoard: tensorboard --logdir {_TENSORBOARD_DIR.value}")
 
 
 if __name__ == "__main__":
