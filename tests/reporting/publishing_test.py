@@ -43,6 +43,7 @@ def test_only_records_are_copied(tmp_path):
         "metrics.jsonl",
         "predictions_test.npz",
         "predictions_validation.npz",
+        "filters.npz",
         "result.json",
         "comparison.json",
     }

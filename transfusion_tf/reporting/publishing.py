@@ -30,6 +30,8 @@ def publish_records(
 ) -> tuple[epath.Path, ...]:
     """Copies a study's records: no weights, no events, no ids of patients.
 
+    Of weights only the first convolution's, which are few.
+
     Where patients or examples are not yet numbered from 0, their ids are
     replaced by numbers drawn in a seeded order, the same in every run. Of
     absolute paths only the last part is kept. Unfinished runs are not copied;
@@ -88,6 +90,11 @@ def _copy_run(run: epath.Path, target: epath.Path) -> list[epath.Path]:
         else:
             _copy_json(run / name, target / name)
         written.append(target / name)
+    filters = records.RunDirectory(run).filters_path
+    if filters.exists():
+        copy = target / filters.name
+        records.write_bytes(copy, filters.read_bytes())
+        written.append(copy)
     return written
 
 
