@@ -2,37 +2,8 @@ import dataclasses
 
 import pytest
 import tensorflow as tf
-from etils import epath
 
-from transfusion_tf import analysis, records, studies, training
-
-
-@pytest.fixture
-def study(synthetic_data_dir, tmp_path):
-    base = training.TrainConfig(
-        task="synthetic_fundus_referable",
-        data_dir=str(synthetic_data_dir),
-        image_size=32,
-        num_train_examples=32,
-        batch_size=16,
-        num_steps=2,
-        batch_norm_momentum=0.5,
-    )
-    config = studies.StudyConfig(
-        name="test",
-        arms=(studies.Arm("cbr_tiny", "random"),),
-        seeds=(0, 1),
-        base=base,
-        protocol=analysis.ProtocolConfig(
-            num_positions=500, repeats=1, num_images=100
-        ),
-    )
-    return studies.Study(config, epath.Path(tmp_path / "study"))
-
-
-@pytest.fixture(scope="module")
-def study_trainer():
-    return training.Trainer()
+from transfusion_tf import records, studies, training
 
 
 def states(study):

@@ -13,6 +13,9 @@ from transfusion_tf.studies.study import Study
 from transfusion_tf.studies.workers import run_in_workers
 
 EXECUTOR_NAMES = ("local", "slurm")
+# Of records: a page of them takes a second or two. `launch.report --html`
+# makes larger ones.
+_MOST_BYTES_OF_A_PAGE = 5_000_000
 
 
 def _field(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -124,8 +127,8 @@ class Outcome:
             parts += [
                 f"{self.report.table_markdown}\n",
                 f"{self.report.verdict}\n",
-                f"Report:  {study.path / 'report'}",
-                f"Curves:  tensorboard --logdir {study.path}",
+                f"Report: {study.path / 'report'}",
+                f"TensorBoard: tensorboard --logdir {study.path}",
             ]
         if self.unfinished:
             parts += ["", *map(str, self.unfinished)]
@@ -209,7 +212,11 @@ def run_study(
     """
     executor = executor or ExecutorConfig()
     records.check_writable(study.path)
-    missing = [c for c in study.config.runs() if not study.is_done(c)]
+    missing = [
+        config
+        for config in study.config.runs()
+        if not study.is_done(config) or study.lacks_matrix(config)
+    ]
     _check_before_training(study, trainer, missing)
     records.write_json(study.path / "study.json", study.config.record(command))
     if executor.executor == "slurm":
@@ -239,8 +246,27 @@ def _conclude(study: Study, *, is_awaited: bool) -> Outcome:
     unfinished = tuple(run for run in states if run.state != "done")
     report = None
     if len(unfinished) < len(states):
-        report = reporting.write_report(study.path, study.path / "report")
+        directory = study.path / "report"
+        report = reporting.write_report(study.path, directory)
+        reporting.write_document(report.document, directory)
+        page = directory / "report.html"
+        page.unlink(missing_ok=True)
+        if _num_bytes_shown(study) <= _MOST_BYTES_OF_A_PAGE:
+            reporting.write_page(study.path, report.document, page)
     return Outcome(report, unfinished, is_awaited)
+
+
+def _num_bytes_shown(study: Study) -> int:
+    """Returns the size of the records that grow with what a page shows."""
+    return sum(
+        path.stat().length
+        for config in study.config.runs()
+        for path in (
+            study.run(config).metrics_path,
+            study.run(config).filters_path,
+        )
+        if path.exists()
+    )
 
 
 def _check_before_training(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from transfusion_tf import analysis, records, training
+from transfusion_tf import analysis, records, reporting, training
 from transfusion_tf.studies import status
 from transfusion_tf.studies.study import Study
 
@@ -52,22 +52,54 @@ class Runner:
         self, config: training.TrainConfig, run: records.RunDirectory
     ) -> None:
         self._trainer.train(config, run.path)
+        path = self._study.comparison_path(config)
         with run.lock():
             if self._study.lacks_comparison(config):
-                path = self._study.comparison_path(config)
-                records.write_json(path, self._compare(config, run))
+                comparison = self._compare(config, run, {})
+            elif self._study.lacks_matrix(config):
+                comparison = self._compare(config, run, records.read_json(path))
+            else:
+                return
+            # Before the record, whose presence says that this is done.
+            reporting.write_run(run, comparison)
+            records.write_json(path, comparison)
 
     def _compare(
-        self, config: training.TrainConfig, run: records.RunDirectory
+        self,
+        config: training.TrainConfig,
+        run: records.RunDirectory,
+        made: dict[str, Any],
     ) -> dict[str, Any]:
+        """Compares a run before and after training.
+
+        Args:
+            config: The run's configuration.
+            run: The run.
+            made: What an earlier version made; it stays, and is completed.
+        """
         run_data = self._trainer.data(config)
         program = self._trainer.program(config, run_data)
         request = analysis.ComparisonRequest(
             *analysis.two_checkpoints(run.path), self._study.config.protocol
         )
-        return analysis.compare(
-            request, capture=self._capture(program), run_data=run_data
-        )
+        sides, kernels = [], {}
+        for checkpoint in (request.first, request.second):
+            sides.append(
+                analysis.capture_checkpoint(
+                    checkpoint,
+                    capture=self._capture(program),
+                    run_data=run_data,
+                    config=request.config,
+                )
+            )
+            layer, kernel = training.first_kernel(program.staged)
+            kernels[checkpoint.step] = kernel
+        if not run.filters_path.exists():
+            training.write_filters(run, layer, kernels)
+        if made:
+            matrix = analysis.stage_matrix(request.stage_names, sides)
+            return made | {"matrix": matrix}
+        return analysis.score_checkpoints(request, sides)
 
     def _capture(self, program: training.Program) -> analysis.StageActivations:
         """Keeps the compiled capture of the program in use."""

@@ -37,6 +37,19 @@ class Study:
             return False
         return not self.comparison_path(config).exists()
 
+    def lacks_matrix(self, config: training.TrainConfig) -> bool:
+        """Tells whether a comparison is of a version that made no matrix.
+
+        And whether it can be completed: the run kept its weights.
+        """
+        path, run = self.comparison_path(config), self.run(config)
+        if not self.config.is_compared(config) or not path.exists():
+            return False
+        if "matrix" in records.read_json(path) or not run.is_finished:
+            return False
+        steps = (0, run.result()["num_steps"])
+        return all(run.weights_path(step).exists() for step in steps)
+
     def check_comparison(self, config: training.TrainConfig) -> None:
         """Checks that a run was compared as the study asks, if it was.
 
