@@ -8,7 +8,7 @@ import scipy.special
 import tensorflow as tf
 
 from transfusion_tf import data, initialization, training
-from transfusion_tf.training import program as program_module
+from transfusion_tf.training import losses as losses_module
 
 
 def spec_of(config, num_outputs=2, loss="softmax"):
@@ -135,7 +135,7 @@ def test_the_loss_of_findings_is_its_closed_form(loss, dtype, tolerance):
     batch = {"target": tf.constant(target), "weight": tf.constant(WEIGHT)}
     with tf.GradientTape() as tape:
         variable = tf.Variable(logits, dtype=dtype)
-        losses = program_module._LOSSES[loss](batch, variable)
+        losses = losses_module.LOSSES[loss](batch, variable)
     if loss == "sigmoid":
         probability = scipy.special.expit(logits)
         entropy = -scipy.special.xlogy(TARGET, probability)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from transfusion_tf import training
 from transfusion_tf.training import strategies
 
 TWO = {"worker": ["host1:12345", "host2:12345"]}
@@ -135,3 +136,28 @@ def test_what_workers_do_not_agree_on_is_named(monkeypatch):
     monkeypatch.setattr(strategies, "gathered", gathered)
     with pytest.raises(ValueError, match="different --seed=0 here. Start all"):
         strategies.check_workers_agree(strategy, facts)
+
+
+def test_workers_stop_together_and_ask_one_another_at_every_tenth(monkeypatch):
+    strategy = cluster("worker", 0, worker=["a:1", "b:1"])
+    asked, told = training.StopRequest(), []
+
+    def gathered(_, values):
+        told.append(list(values))
+        return np.array([values, [True]])
+
+    monkeypatch.setattr(strategies, "gathered", gathered)
+    # It is the other worker that was asked to.
+    assert strategies.is_stop_agreed(strategy, asked, 20)
+    assert strategies.is_stop_agreed(strategy, asked)
+    assert told == [[False], [False]]
+    asked.set()
+    assert not strategies.is_stop_agreed(strategy, asked, 21)
+    assert len(told) == 2
+
+
+def test_alone_a_request_to_stop_is_heeded_at_once():
+    strategy, asked = tf.distribute.get_strategy(), training.StopRequest()
+    assert not strategies.is_stop_agreed(strategy, asked, 7)
+    asked.set()
+    assert strategies.is_stop_agreed(strategy, asked, 7)

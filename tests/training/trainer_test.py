@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import errno
 import json
@@ -91,6 +92,50 @@ def test_the_first_filters_are_kept_and_shown(finished, folder_config):
     assert info["num_steps"] == result["num_steps"]
     assert (info["model_title"], info["init"]) == ("CBR-Tiny", "random")
     assert (info["metric"], info["seed"], info["fold"]) == ("auc", 0, None)
+
+
+class StopAtLook:
+    """A request to stop that comes just before it is looked at once more."""
+
+    def __init__(self, number):
+        self.number = number
+
+    @property
+    def is_set(self):
+        self.number -= 1
+        return self.number <= 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "num_epochs": 4,
+            "early_stopping": 2,
+            "similarity_every_steps": 2,
+            "probe_examples": 6,
+            "keep_checkpoint_steps": (3, 4),
+            "checkpoint_every_steps": 1000,
+        },
+    ],
+)
+def test_a_run_stopped_while_it_scores_ends_with_the_same_bits(
+    folder_config, tmp_path, changes
+):
+    config = dataclasses.replace(folder_config, **changes)
+    trainer = training.Trainer()
+    trainer.train(config, tmp_path / "undisturbed")
+    # More looks than the two splits that are scored in the end need.
+    run, attempts = records.RunDirectory(tmp_path / "run"), 0
+    while not run.is_finished:
+        attempts += 1
+        assert attempts < 50
+        trainer.stop_request = StopAtLook(6 + attempts % 3)
+        with contextlib.suppress(training.Interrupted):
+            trainer.train(config, run.path)
+    assert attempts > 3
+    assert_same_run(run.path, tmp_path / "undisturbed")
 
 
 def test_what_one_process_cannot_reach_is_no_worker(

@@ -29,7 +29,9 @@ from transfusion_tf.training.run_events import first_kernel, write_filters
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
 from transfusion_tf.training.strategies import (
+    death_of_others_told,
     is_chief,
+    is_stop_agreed,
     make_strategy,
 )
 from transfusion_tf.training.task_data import TaskData, TaskDataKey
@@ -56,10 +58,12 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "check_same_config",
+    "death_of_others_told",
     "describe_environment",
     "differences",
     "first_kernel",
     "is_chief",
+    "is_stop_agreed",
     "learning_rate_at",
     "load_donor",
     "load_weights",

@@ -68,6 +68,28 @@ def delete_weights(path: epath.Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def check_nothing_is_lost(run: records.RunDirectory, save_every: int) -> None:
+    """Checks that a run without checkpoints has not done steps before.
+
+    They would silently be done again.
+
+    Args:
+        run: The run.
+        save_every: Steps between two checkpoints.
+
+    Raises:
+        ValueError: If it has logged steps that a checkpoint should hold.
+    """
+    logged = max((row["step"] for row in run.metrics()), default=0)
+    if logged > save_every:
+        raise ValueError(
+            f"The checkpoints of {str(run.path)!r} are gone. Received: "
+            f"metrics up to step {logged}, and no checkpoint in "
+            f"{run.resume_path.name!r}. All {logged} steps are lost: delete "
+            "the directory, then repeat the command to train from step 0."
+        )
+
+
 class ResumeCheckpoints:
     """The last checkpoints of a run that is not finished.
 

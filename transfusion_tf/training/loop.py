@@ -24,8 +24,6 @@ from transfusion_tf.training import (
 _RECALIBRATION_IMAGES = 1000
 # Steps between two looks at the device for a loss that is not finite.
 _LOOK_EVERY = 100
-# Steps between two questions whether a worker was asked to stop.
-_LOOK_EVERY_FOR_STOP = 10
 
 
 def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
@@ -47,6 +45,7 @@ class Loop:
         seconds: Seconds spent in training steps, over all attempts.
         probe: Compares stages with step 0; None where that is not asked for.
         similarity_seconds: Seconds spent in that, over all attempts.
+        saved_step: Step of the last checkpoint, if there is one.
     """
 
     def __init__(
@@ -89,6 +88,7 @@ class Loop:
         self.rows: list[dict[str, Any]] = []
         self.seconds = 0.0
         self.similarity_seconds = 0.0
+        self.saved_step: int | None = None
         self.probe: probing.StageProbe | None = None
         if config.similarity_every_steps:
             self.probe = probing.StageProbe(
@@ -129,7 +129,7 @@ class Loop:
         if saved is not None:
             self._resume(saved)
             return
-        self._check_nothing_was_saved()
+        checkpoints.check_nothing_is_lost(self.shared, self.save_every)
         if plan.recalibrated:
             recalibration.recalibrate_batch_norm(
                 self.program.staged,
@@ -153,6 +153,8 @@ class Loop:
     def train(self) -> None:
         """The loop: ends after the last step, or when validation says so."""
         step = self.program.step
+        if step:  # Where the last attempt was stopped while it scored.
+            self._log(step)
         while step < self.num_steps and not self._should_stop_early():
             epoch, skip = divmod(step, self.steps_per_epoch)
             batches = self.program.train_batches(
@@ -168,19 +170,16 @@ class Loop:
                 self.report(1, self.shared.path.name)
                 if step % _LOOK_EVERY == 0:
                     self._check_finite(step)
-                is_last = step == self.num_steps
-                is_evaluated = is_last or step % self.eval_every == 0
-                is_probed = is_last or step % self.probe_every == 0
-                if is_evaluated or is_probed:
-                    self.seconds += time.monotonic() - started
-                    if is_evaluated:
-                        self._evaluate(step)
-                        is_last = is_last or self._should_stop_early()
-                    if is_probed or is_last:
-                        self._compare_with_start(step)
-                    started = time.monotonic()
                 if step in self.config.keep_checkpoint_steps:
                     self._save_weights(step)
+                is_last = step == self.num_steps
+                if is_last or 0 in (
+                    step % self.eval_every,
+                    step % self.probe_every,
+                ):
+                    self.seconds += time.monotonic() - started
+                    is_last = self._log(step)
+                    started = time.monotonic()
                 if step % self.save_every == 0:
                     self._save(step)
                 self._stop_if_asked(step)
@@ -192,6 +191,7 @@ class Loop:
         """Scores the selected weights, test once, and writes the result."""
         selected = self._selected_step()
         if selected != self.program.step:
+            self._save(self.program.step)  # Others take their place.
             self._load_weights(selected)
         else:
             self._save_weights(selected)
@@ -204,7 +204,10 @@ class Loop:
             ).to_json(),
         }
         for reader in (self.data.validation, self.data.test):
-            predictions = self._predict(reader)
+            try:
+                predictions = self._predict(reader)
+            except interruption.Interrupted as stop:
+                raise self._stopped(self.program.step) from stop
             name = reader.split.name
             self._write_predictions(name, predictions)
             result[name] = self.data.score(predictions)
@@ -249,15 +252,36 @@ class Loop:
             steps_per_epoch=self.steps_per_epoch,
         )
 
+    def _log(self, step: int) -> bool:
+        """Logs what is due after a step, and not logged yet.
+
+        Returns:
+            Whether it is the last step.
+        """
+        is_last = step == self.num_steps
+        logged = {row["split"] for row in self.rows if row["step"] == step}
+        try:
+            if is_last or step % self.eval_every == 0:
+                if "validation" not in logged:
+                    self._evaluate(step)
+                is_last = is_last or self._should_stop_early()
+            if is_last or step % self.probe_every == 0:
+                if "probe" not in logged:
+                    self._compare_with_start(step)
+        except interruption.Interrupted as stop:
+            raise self._stopped(step) from stop
+        return is_last
+
     def _evaluate(self, step: int) -> None:
         """Logs the mean loss since the last evaluation, and validation."""
         self._check_finite(step)
         evaluations = self._evaluations()
         previous = evaluations[-1]["step"] if evaluations else 0
-        loss = float(self.program.loss_sum.numpy()) / (step - previous)
-        self.program.loss_sum.assign(0.0)
         common = self._common(step)
         scores = self.data.score(self._predict(self.data.validation))
+        # Stopped while it scored, the run goes on with the sum.
+        loss = float(self.program.loss_sum.numpy()) / (step - previous)
+        self.program.loss_sum.assign(0.0)
         self._record(
             common | {"split": "train", "loss": loss},
             common | {"split": "validation"} | scores,
@@ -301,6 +325,7 @@ class Loop:
             self._load_weights(0)
             self._remember_start()
         checkpoints.ResumeCheckpoints(self.shared, self.program).restore(step)
+        self.saved_step = step
         # What was logged after the checkpoint will be logged again.
         self.rows = [r for r in self.shared.metrics() if r["step"] <= step]
         self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
@@ -319,18 +344,6 @@ class Loop:
         of_all = strategies.gathered(strategy, [-1 if saved is None else saved])
         step = int(of_all[0, 0])
         return None if step == -1 else step
-
-    def _check_nothing_was_saved(self) -> None:
-        """Steps whose checkpoints are gone are not silently done again."""
-        logged = max((r["step"] for r in self.shared.metrics()), default=0)
-        if logged > self.save_every:
-            raise ValueError(
-                f"The checkpoints of {str(self.shared.path)!r} are gone. "
-                f"Received: metrics up to step {logged}, and no checkpoint in "
-                f"{self.shared.resume_path.name!r}. All {logged} steps are "
-                "lost: delete the directory, then repeat the command to train "
-                "from step 0."
-            )
 
     def _remember_start(self) -> None:
         """Captures step 0, whose weights the network holds."""
@@ -377,8 +390,11 @@ class Loop:
         ).to_json()
 
     def _save(self, step: int) -> None:
-        self._check_finite(step)
-        self.checkpoints.save(step)
+        """Saves the state after a step; all workers do, or none of them."""
+        if step != self.saved_step:
+            self._check_finite(step)
+            self.checkpoints.save(step)
+            self.saved_step = step
 
     def _save_weights(self, step: int) -> None:
         self._check_finite(step)
@@ -399,24 +415,19 @@ class Loop:
                 checkpoints.delete_weights(self.run.weights_path(row["step"]))
 
     def _stop_if_asked(self, step: int) -> None:
-        if not self._is_asked_to_stop(step):
-            return
+        if strategies.is_stop_agreed(
+            self.program.strategy, self.stop_request, step
+        ):
+            raise self._stopped(step)
+
+    def _stopped(self, step: int) -> interruption.Interrupted:
+        """Saves, and says so."""
         self._save(step)
-        raise interruption.Interrupted(
+        return interruption.Interrupted(
             f"Stopped after step {step} of {self.num_steps} of "
             f"{self.shared.path.name}; everything is saved. Repeat the same "
             "command to go on."
         )
-
-    def _is_asked_to_stop(self, step: int) -> bool:
-        """Whether this worker is; with others, at a step where all look."""
-        strategy = self.program.strategy
-        if strategies.num_workers(strategy) == 1:
-            return self.stop_request.is_set
-        if step % _LOOK_EVERY_FOR_STOP:
-            return False
-        of_all = strategies.gathered(strategy, [self.stop_request.is_set])
-        return bool(of_all.any())
 
     def _config_record(
         self, donor: initialization.Donor | None

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from transfusion_tf import data, models
 from transfusion_tf.similarity import capturing
-from transfusion_tf.training import freezing
+from transfusion_tf.training import freezing, interruption, strategies
+from transfusion_tf.training import losses as losses_lib
 
 NO_BAD_STEP = np.int64(np.iinfo(np.int64).max)
 _SGD_MOMENTUM = 0.9
@@ -61,6 +62,7 @@ class Program:
         first_bad_step: The first step whose loss was not finite, or
             `NO_BAD_STEP`; kept on the device, so that no step waits for it.
         preprocessing: How pixels are scaled.
+        stop_request: Looked at after every batch of images that is scored.
     """
 
     def __init__(self, spec: ProgramSpec, strategy: tf.distribute.Strategy):
@@ -73,6 +75,7 @@ class Program:
         _check_divisible(spec.batch_size, strategy.num_replicas_in_sync)
         self.spec = spec
         self.strategy = strategy
+        self.stop_request = interruption.StopRequest()
         with strategy.scope(), _dtype_policy(spec.precision):
             self.staged = models.build(
                 spec.model,
@@ -242,6 +245,23 @@ class Program:
 
         return self.strategy.distribute_datasets_from_function(of_worker)
 
+    def stop_if_asked(self, batch_number: int) -> None:
+        """Ends the scoring of images if a worker was asked to stop.
+
+        Args:
+            batch_number: Of the batch that was scored, the same on all workers.
+
+        Raises:
+            interruption.Interrupted: If one was; on all of them.
+        """
+        if strategies.is_stop_agreed(
+            self.strategy, self.stop_request, batch_number
+        ):
+            raise interruption.Interrupted(
+                "Stopped while images were scored; what was done before is "
+                "saved. Repeat the same command to go on."
+            )
+
     def _synchronize_batch_norm(self) -> None:
         """Lets batch norms see the whole batch: Keras' models cannot ask."""
         if self.strategy.num_replicas_in_sync == 1:
@@ -270,7 +290,7 @@ class Program:
         model = self.staged.model
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
-            losses = _LOSSES[self.spec.loss](batch, logits)
+            losses = losses_lib.LOSSES[self.spec.loss](batch, logits)
             # Replicas' gradients are summed: each contributes its share of
             # the mean over the whole batch.
             loss = tf.reduce_sum(losses) / self.spec.batch_size
@@ -331,6 +351,9 @@ class OverImages:
 
         Returns:
             By name a row an image, in the split's order.
+
+        Raises:
+            interruption.Interrupted: If asked to stop before the end.
         """
         batch_size = self._program.spec.batch_size
         if num_images is None:
@@ -342,10 +365,12 @@ class OverImages:
             batches = batches.take(num_batches)
             return batches if change is None else batches.map(change)
 
-        found = [
-            {name: values.numpy() for name, values in self.compiled(b).items()}
-            for b in reader.watched(self._program.dealt(batches_of))
-        ]
+        found = []
+        batches = reader.watched(self._program.dealt(batches_of))
+        for number, batch in enumerate(batches):
+            of_batch = self.compiled(batch)
+            found.append({name: of_batch[name].numpy() for name in of_batch})
+            self._program.stop_if_asked(number)
         return {
             name: np.concatenate([of[name] for of in found])[:num_images]
             for name in found[0]
@@ -360,44 +385,6 @@ class OverImages:
             name: strategy.gather(values, axis=0)
             for name, values in found.items()
         }
-
-
-def _softmax_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-    """Cross entropy of one class of several, `[batch]`."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=batch["label"], logits=logits
-    )
-
-
-def _sigmoid_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross entropy of the findings, masked ones as zero, `[batch]`.
-
-    The mean is over all findings: dividing by those that are not masked would
-    give the labels of a sparsely labelled image more weight than others'.
-    """
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=tf.cast(batch["target"], logits.dtype), logits=logits
-    )
-    weight = tf.cast(batch["weight"], logits.dtype)
-    return tf.reduce_mean(losses * weight, axis=-1)
-
-
-def _multiclass_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross entropy of negative, positive, uncertain, `[batch]`."""
-    target = batch["target"]
-    shape = [-1, target.shape[1], logits.shape[1] // target.shape[1]]
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=target, logits=tf.reshape(logits, shape)
-    )
-    weight = tf.cast(batch["weight"], logits.dtype)
-    return tf.reduce_mean(losses * weight, axis=-1)
-
-
-_LOSSES = {
-    "softmax": _softmax_loss,
-    "sigmoid": _sigmoid_loss,
-    "multiclass": _multiclass_loss,
-}
 
 
 def _make_optimizer(name: str, precision: str) -> keras.optimizers.Optimizer:
@@ -427,5 +414,8 @@ def _check_divisible(batch_size: int, num_replicas: int) -> None:
         raise ValueError(
             "`batch_size` must be divisible by the number of replicas. "
             f"Received: batch_size={batch_size}, num_replicas={num_replicas}. "
-            f"Use --batch_size={nearest}, or fewer replicas."
+            f"Use --batch_size={nearest} where images are trained on or "
+            "evaluated; where runs are compared, which is done in batches of "
+            "the run's size, a fitting number of devices, or "
+            "--strategy=default."
         )

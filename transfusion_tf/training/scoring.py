@@ -6,7 +6,7 @@ from typing import Any
 from etils import epath
 
 from transfusion_tf import evaluation, records
-from transfusion_tf.training import checkpoints
+from transfusion_tf.training import checkpoints, strategies
 from transfusion_tf.training import config as config_lib
 from transfusion_tf.training import trainer as trainer_lib
 
@@ -26,7 +26,7 @@ def score_run(
         split: "train", "validation" or "test".
         **other_data: Fields of `TrainConfig` that say where to read, such as
             `data_dir`, or what else than the run's own data: `task`,
-            `dataset_config`.
+            `dataset_config`; or `batch_size`.
 
     Returns:
         The predictions, and the task's metrics by name.
@@ -36,6 +36,8 @@ def score_run(
             the data are not prepared.
         ValueError: If the other task has another number of outputs, or the
             weights are damaged.
+        RuntimeError: If another worker has stopped.
+        interruption.Interrupted: If the trainer was asked to stop.
     """
     run = records.RunDirectory(run_path)
     step = run.result()["num_steps"]
@@ -60,8 +62,11 @@ def score_run(
             f"Received: {str(path)!r}. Published records hold none: train "
             "the run again."
         )
-    program = trainer.program(config, run_data)
-    checkpoints.load_weights(program.staged.model, path)
     reader = run_data.reader(split)
-    predictions = run_data.predictions(reader, *program.predict(reader))
+    with strategies.death_of_others_told(
+        trainer.strategy_of(config), run.path.name
+    ):
+        program = trainer.program(config, run_data)
+        checkpoints.load_weights(program.staged.model, path)
+        predictions = run_data.predictions(reader, *program.predict(reader))
     return predictions, run_data.score(predictions)

@@ -1,19 +1,24 @@
 """Over which devices and machines a run is spread."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from transfusion_tf.training import interruption
+
 NAMES = ("default", "mirrored", "multi_worker", "tpu")
 
+# Steps or batches between two questions whether a worker was asked to stop.
+_ASK_EVERY = 10
 _ADVICE = (
     "Use --strategy=default on one device, or --num_cpu_devices=2 to try "
     "mirrored without GPUs."
@@ -153,6 +158,69 @@ def check_workers_agree(
             "the same prepared data, and with a run directory that all of "
             "them see."
         )
+
+
+def is_stop_agreed(
+    strategy: tf.distribute.Strategy,
+    request: interruption.StopRequest,
+    count: int = 0,
+) -> bool:
+    """Tells whether to stop; all workers must call it, and stop together.
+
+    Args:
+        strategy: The strategy.
+        request: What this worker was asked.
+        count: Number of the step or batch, the same on every worker: they ask
+            one another at every tenth.
+
+    Returns:
+        Whether any worker was asked to, the same on all of them.
+
+    Example:
+    >>> request = interruption.StopRequest()
+    >>> is_stop_agreed(make_strategy("default"), request)
+    False
+    """
+    if num_workers(strategy) == 1:
+        return request.is_set
+    if count % _ASK_EVERY:
+        return False
+    return bool(gathered(strategy, [request.is_set]).any())
+
+
+@contextlib.contextmanager
+def death_of_others_told(
+    strategy: tf.distribute.Strategy, what: str
+) -> Iterator[None]:
+    """Says of TensorFlow's errors that another worker is gone.
+
+    Args:
+        strategy: The strategy that computes inside.
+        what: What the workers are at.
+
+    Raises:
+        RuntimeError: If another worker has stopped.
+    """
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        if num_workers(strategy) == 1:
+            raise  # An object store's, for example.
+        raise RuntimeError(
+            f"Another worker of {what} has stopped. Received: "
+            f"{_reason(error)}. See what it said. Repeat the command on all "
+            "workers: what was saved is not done again."
+        ) from error
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Returns the line that says what happened, behind where it did."""
+    where = ("Graph execution error", "Detected at node", " ", "\t")
+    lines = str(error).splitlines()
+    return next(
+        (line for line in lines if line and not line.startswith(where)),
+        type(error).__name__,
+    )
 
 
 def _fingerprint(fact: Any) -> int:

@@ -32,7 +32,8 @@ class Trainer:
     """Trains runs one after another, sharing compiled programs and data.
 
     Attributes:
-        stop_request: Looked at after every step.
+        stop_request: Looked at after every step, and every batch of images
+            that is scored.
 
     Example:
     >>> trainer = Trainer()
@@ -90,7 +91,7 @@ class Trainer:
                 it has stopped.
         """
         run = records.RunDirectory(run_path)
-        strategy = self._strategy_of(config)
+        strategy = self.strategy_of(config)
         if strategies.is_chief(strategy):
             with run.lock():
                 return self._train(config, run, run)
@@ -110,20 +111,14 @@ class Trainer:
             # Left where a process died between its result and its end.
             run.resume_path.rmtree(missing_ok=True)
             return shared.result()
-        try:
-            with contextlib.closing(
-                self._start(config, run, shared)
-            ) as run_loop:
-                run_loop.train()
-                return run_loop.finish()
-        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-            if strategies.num_workers(self._strategy_of(config)) == 1:
-                raise  # An object store's, for example.
-            raise RuntimeError(
-                f"Another worker of {shared.path.name} has stopped. Received: "
-                f"{_reason(error)}. See what it said. Repeat the command on "
-                "all workers: they go on from the last checkpoint."
-            ) from error
+        with (
+            strategies.death_of_others_told(
+                self.strategy_of(config), shared.path.name
+            ),
+            contextlib.closing(self._start(config, run, shared)) as run_loop,
+        ):
+            run_loop.train()
+            return run_loop.finish()
 
     def program(
         self, config: config_lib.TrainConfig, run_data: task_data.TaskData
@@ -145,7 +140,7 @@ class Trainer:
             batch_statistics=config.batch_statistics,
             precision=config.precision,
         )
-        strategy = self._strategy_of(config)
+        strategy = self.strategy_of(config)
         if (
             self._program is None
             or self._program.spec != spec
@@ -153,11 +148,13 @@ class Trainer:
         ):
             self._program = None  # Frees the memory of the last one first.
             self._program = program.Program(spec, strategy)
+        self._program.stop_request = self.stop_request
         return self._program
 
-    def _strategy_of(
+    def strategy_of(
         self, config: config_lib.TrainConfig
     ) -> tf.distribute.Strategy:
+        """Returns what computes for a configuration."""
         return self._strategy or strategies.make_strategy(
             config.strategy, config.tpu
         )
@@ -179,7 +176,7 @@ class Trainer:
         run_data = self.data(config)
         run_data.check_disjoint()
         strategies.check_workers_agree(
-            self._strategy_of(config),
+            self.strategy_of(config),
             {f"--{name}": value for name, value in config.record().items()}
             | {
                 f"images of {name}": run_data.reader(name).split.sha256
@@ -209,16 +206,6 @@ class Trainer:
         """Tells the progress bar, if there is one, what was done."""
         if self._progress is not None:
             self._progress.update(num_steps, description)
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """Returns the line that says what happened, behind where it did."""
-    where = ("Graph execution error", "Detected at node", " ", "\t")
-    lines = str(error).splitlines()
-    return next(
-        (line for line in lines if line and not line.startswith(where)),
-        type(error).__name__,
-    )
 
 
 def plan_of(config: config_lib.TrainConfig) -> initialization.Plan:
