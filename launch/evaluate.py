@@ -28,6 +28,9 @@ _DATASET_CONFIG = flags.DEFINE_string(
     None,
     "Another prepared configuration of the data set. Default: the run's.",
 )
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Images at a time. Default: the run's.", lower_bound=1
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Also write the predictions to this .npz."
 )
@@ -43,6 +46,7 @@ def main(argv: Sequence[str]) -> None:
             ("data_dir", _DATA_DIR.value),
             ("task", _TASK.value),
             ("dataset_config", _DATASET_CONFIG.value),
+            ("batch_size", _BATCH_SIZE.value),
         )
         if value is not None
     }

@@ -6,9 +6,12 @@ several starts of two processes.
 
 import json
 import pathlib
+import signal
 import socket
 import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from tests.comparing import assert_close_run, assert_same_run
@@ -35,28 +38,37 @@ def flags_of(run_dir, class_folders):
     ]
 
 
-def start_two(
-    run_dir, class_folders, *, flags=(), flags_of_second=()
-) -> list[subprocess.Popen]:
+def two_configs() -> list[str]:
+    """TF_CONFIG of each of two workers."""
     with socket.socket() as first, socket.socket() as second:
         for opened in (first, second):
             opened.bind(("127.0.0.1", 0))
         hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in (first, second)]
-    processes = []
-    for index in range(2):
-        task = {"type": "worker", "index": index}
-        config = {"cluster": {"worker": hosts}, "task": task}
-        processes.append(
-            running.start(
-                "train",
-                *flags_of(run_dir, class_folders),
-                "--strategy=multi_worker",
-                *flags,
-                *(flags_of_second if index else ()),
-                TF_CONFIG=json.dumps(config),
-            )
+    return [
+        json.dumps(
+            {
+                "cluster": {"worker": hosts},
+                "task": {"type": "worker", "index": index},
+            }
         )
-    return processes
+        for index in range(2)
+    ]
+
+
+def start_two(
+    run_dir, class_folders, *, flags=(), flags_of_second=()
+) -> list[subprocess.Popen]:
+    return [
+        running.start(
+            "train",
+            *flags_of(run_dir, class_folders),
+            "--strategy=multi_worker",
+            *flags,
+            *(flags_of_second if index else ()),
+            TF_CONFIG=config,
+        )
+        for index, config in enumerate(two_configs())
+    ]
 
 
 def finish(processes, exit_code=0) -> list[str]:
@@ -136,3 +148,47 @@ def test_two_workers_stop_together_and_go_on(
         assert "Stopped after step 10 of 20 of run" in output
     finish(start_two(run_dir, class_folders))
     assert_same_run(run_dir, undisturbed)
+
+
+@pytest.mark.full
+def test_two_workers_evaluate_and_compare_as_one(undisturbed, tmp_path):
+    expected = records.read_npz(undisturbed / "predictions_test.npz")
+    outputs = finish(
+        [
+            running.start(
+                "evaluate",
+                f"--run_dir={undisturbed}",
+                "--strategy=multi_worker",
+                f"--output={tmp_path / f'worker{index}.npz'}",
+                TF_CONFIG=config,
+            )
+            for index, config in enumerate(two_configs())
+        ]
+    )
+    assert all("14 images of 14 patients" in output for output in outputs)
+    # The first one writes.
+    assert [path.name for path in tmp_path.iterdir()] == ["worker0.npz"]
+    found = records.read_npz(tmp_path / "worker0.npz")
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("module", "flag"), [("evaluate", "run_dir"), ("similarity", "run_a")]
+)
+def test_when_a_worker_dies_while_it_scores_the_other_says_so(
+    undisturbed, module, flag
+):
+    of_survivor, of_victim = two_configs()
+    flags = [f"--{flag}={undisturbed}", "--strategy=multi_worker"]
+    survivor = running.start(module, *flags, TF_CONFIG=of_survivor)
+    victim = running.start_command(
+        [sys.executable, "-m", "tests.launch.dying_worker", module, *flags],
+        TF_CONFIG=of_victim,
+    )
+    victim.communicate(timeout=LONGEST_WAIT_SECONDS)
+    assert victim.returncode == -signal.SIGKILL
+    [output] = finish([survivor], exit_code=1)
+    assert "Error: Another worker of run has stopped." in output
+    assert "Traceback" not in output

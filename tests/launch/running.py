@@ -15,6 +15,11 @@ def command(module: str, *flags: str) -> list[str]:
     return [sys.executable, "-m", f"launch.{module}", *flags]
 
 
+def start(module: str, *flags: str, **variables: str) -> subprocess.Popen:
+    """Starts a launcher with environment variables; the caller ends it."""
+    return start_command(command(module, *flags), **variables)
+
+
 def run(module: str, *flags: str) -> subprocess.CompletedProcess:
     """Runs a launcher to its end and captures what it says."""
     return subprocess.run(
@@ -26,10 +31,9 @@ def run(module: str, *flags: str) -> subprocess.CompletedProcess:
     )
 
 
-def start(module: str, *flags: str, **variables: str) -> subprocess.Popen:
-    """Starts a launcher with environment variables; the caller ends it."""
+def start_command(words: list[str], **variables: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(module, *flags),
+        words,
         cwd=ROOT,
         env=environment() | variables,
         stdout=subprocess.PIPE,

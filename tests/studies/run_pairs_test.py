@@ -4,9 +4,11 @@ import dataclasses
 import itertools
 
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from transfusion_tf import analysis, records, studies, training
+from transfusion_tf.training import strategies
 
 PROTOCOL = analysis.ProtocolConfig(
     num_positions=300, repeats=2, num_images=50, num_channels=16
@@ -202,7 +204,7 @@ def test_what_is_finished_is_not_done_again(
     stop = training.StopRequest()
     stop.set()
     stopped = training.Trainer(stop_request=stop)
-    with pytest.raises(training.Interrupted, match="Repeat the command"):
+    with pytest.raises(training.Interrupted, match="Repeat the same command"):
         studies.compare_run_pairs(pairs, stopped, config=PROTOCOL)
     studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
     before, after = (c.path for c in pairs.comparisons)
@@ -222,6 +224,42 @@ def test_what_is_finished_is_not_done_again(
     other = dataclasses.replace(PROTOCOL, repeats=3)
     with pytest.raises(ValueError, match="--repeats: was 2, is 3"):
         studies.compare_run_pairs(pairs, study_trainer, config=other)
+
+
+def test_of_several_workers_the_first_writes(
+    study_dir, study_trainer, monkeypatch
+):
+    pairs = studies.find_run_pairs(study_dir, [RANDOM])
+    monkeypatch.setattr(training, "is_chief", lambda strategy: False)
+    studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
+    assert not (study_dir / "comparisons").exists()
+
+
+def test_workers_that_compare_stop_together(
+    study_dir, study_trainer, monkeypatch
+):
+    pairs = studies.find_run_pairs(study_dir, [RANDOM])
+    # Another worker was asked to, not this one.
+    monkeypatch.setattr(training, "is_stop_agreed", lambda *_: True)
+    with pytest.raises(training.Interrupted, match="between two comparisons"):
+        studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
+    assert not (study_dir / "comparisons").exists()
+
+
+def test_a_worker_that_has_stopped_is_told_not_traced(
+    study_dir, study_trainer, monkeypatch
+):
+    pairs = studies.find_run_pairs(study_dir, [RANDOM])
+
+    def fail(*_, **__):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    monkeypatch.setattr(analysis, "capture_checkpoint", fail)
+    with pytest.raises(tf.errors.UnavailableError):
+        studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
+    monkeypatch.setattr(strategies, "num_workers", lambda strategy: 2)
+    with pytest.raises(RuntimeError, match="worker of these comparisons has"):
+        studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
 
 
 def test_weights_that_were_not_kept_are_found_before_any_work(

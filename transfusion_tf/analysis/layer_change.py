@@ -198,8 +198,9 @@ def compare_runs(
         request: Which checkpoints, and how to sample and score.
         trainer: Keeps the network and the data.
         data_dir: Where the runs' data set is prepared.
-        output_dir: Where `comparison.json` is written. If it is there
-            already, it is read and nothing is computed.
+        output_dir: Where `comparison.json` is written, of several workers by
+            the first. If it is there already, it is read and nothing is
+            computed.
 
     Returns:
         See `score_checkpoints`.
@@ -208,6 +209,7 @@ def compare_runs(
         ValueError: If the runs are of different models, image sizes or data,
             or `output_dir` holds a comparison of another request.
         FileNotFoundError: See `compare`.
+        RuntimeError: If another worker has stopped.
     """
     check_comparable([request.first.run, request.second.run])
     path = output_dir and epath.Path(output_dir) / "comparison.json"
@@ -218,15 +220,17 @@ def compare_runs(
         request.first.run.config()["config"], data_dir=data_dir
     )
     run_data = trainer.data(run_config)
-    program = trainer.program(run_config, run_data)
-    comparison = compare(
-        request,
-        capture=activations.StageActivations(
-            program, seed=request.config.sampling_seed
-        ),
-        run_data=run_data,
-    )
-    if path:
+    strategy = trainer.strategy_of(run_config)
+    with training.death_of_others_told(strategy, request.first.run.path.name):
+        program = trainer.program(run_config, run_data)
+        comparison = compare(
+            request,
+            capture=activations.StageActivations(
+                program, seed=request.config.sampling_seed
+            ),
+            run_data=run_data,
+        )
+    if path and training.is_chief(strategy):
         records.write_json(path, comparison)
     return comparison
 

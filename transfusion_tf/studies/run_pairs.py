@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,9 @@ def compare_run_pairs(
         ValueError: If a comparison answers another request, runs cannot be
             compared, or a stage or a measure is unknown.
         FileNotFoundError: If a run did not keep its weights.
-        training.Interrupted: If the trainer was asked to stop; what is done
-            is saved.
+        RuntimeError: If another worker has stopped.
+        training.Interrupted: If a worker's trainer was asked to stop; what is
+            done is saved.
     """
     requests = {
         comparison.path: analysis.ComparisonRequest(
@@ -165,22 +166,36 @@ def compare_run_pairs(
     captured = _check_before_any_work(groups)
     start(len(requests) + len(captured), len(requests) - len(missing))
 
+    strategy = trainer.strategy_of(_config_of(requests, data_dir))
+
     def report(description: str) -> None:
         trainer.report(1, description)
-        if trainer.stop_request.is_set:
+        if training.is_stop_agreed(strategy, trainer.stop_request):
             raise training.Interrupted(
-                "Stopped between two comparisons. Repeat the command to go on."
+                "Stopped between two comparisons. Repeat the same command to "
+                "go on."
             )
 
-    for group in groups:
-        capture = _open_capture(group, trainer, config, data_dir)
-        with tempfile.TemporaryDirectory(prefix="transfusion-") as directory:
-            kept = _KeptActivations(directory, capture, report)
-            for path, request in group.items():
-                sides = [kept.of(request.first), kept.of(request.second)]
-                content = analysis.score_checkpoints(request, sides)
-                records.write_json(path, content)
+    with training.death_of_others_told(strategy, "these comparisons"):
+        for group in groups:
+            capture = _open_capture(group, trainer, config, data_dir)
+            for path, content in _scored(group, capture, report):
+                if training.is_chief(strategy):
+                    records.write_json(path, content)
                 report(path.parent.name)
+
+
+def _scored(
+    group: Requests,
+    capture: Callable[[analysis.Checkpoint], Activations],
+    report: Callable[[str], None],
+) -> Iterator[tuple[epath.Path, dict[str, Any]]]:
+    """Yields the comparisons of a group, and where they are written."""
+    with tempfile.TemporaryDirectory(prefix="transfusion-") as directory:
+        kept = _KeptActivations(directory, capture, report)
+        for path, request in group.items():
+            sides = [kept.of(request.first), kept.of(request.second)]
+            yield path, analysis.score_checkpoints(request, sides)
 
 
 class _KeptActivations:
@@ -244,10 +259,7 @@ def _open_capture(
     config: analysis.ProtocolConfig,
     data_dir: str | None,
 ) -> Callable[[analysis.Checkpoint], Activations]:
-    run = next(iter(group.values())).first.run
-    run_config = training.TrainConfig.from_record(
-        run.config()["config"], data_dir=data_dir
-    )
+    run_config = _config_of(group, data_dir)
     run_data = trainer.data(run_config)
     program = trainer.program(run_config, run_data)
     return functools.partial(
@@ -255,6 +267,16 @@ def _open_capture(
         capture=analysis.StageActivations(program, seed=config.sampling_seed),
         run_data=run_data,
         config=config,
+    )
+
+
+def _config_of(
+    requests: Requests, data_dir: str | None
+) -> training.TrainConfig:
+    """Returns the configuration of the first run."""
+    run = next(iter(requests.values())).first.run
+    return training.TrainConfig.from_record(
+        run.config()["config"], data_dir=data_dir
     )
 
 
