@@ -19,8 +19,13 @@ SBATCH = """#!/bin/sh
 cp "$1" "{log}/script"
 echo "Submitted batch job $(cat "{log}/next_id")"
 """
+SQUEUE = """#!/bin/sh
+echo "$@" >> "{log}/asked"
+cat "{log}/queue"
+"""
 SACCT = """#!/bin/sh
-cat "{log}/states"
+echo "$@" >> "{log}/asked"
+cat "{log}/ended"
 """
 
 
@@ -48,11 +53,18 @@ def cluster(tmp_path, monkeypatch):
     programs, log = tmp_path / "programs", tmp_path / "log"
     programs.mkdir()
     log.mkdir()
-    for name, text in (("sbatch", SBATCH), ("sacct", SACCT), ("srun", "")):
+    for name, text in (
+        ("sbatch", SBATCH),
+        ("squeue", SQUEUE),
+        ("sacct", SACCT),
+        ("srun", ""),
+    ):
         path = programs / name
         path.write_text(text.format(log=log))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     (log / "next_id").write_text("77")
+    (log / "queue").write_text("77_0 PENDING\n77_1 PENDING\n5 RUNNING\n")
+    (log / "ended").write_text("")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return log
 
@@ -95,12 +107,52 @@ def test_what_is_queued_is_not_submitted_again_and_what_failed_is(
     study, cluster
 ):
     submit(study)
-    (cluster / "states").write_text(
-        "JobID|State|NodeList\n77_0|PENDING|\n77_1|TIMEOUT|\n"
-    )
+    (cluster / "queue").write_text("77_0 PENDING\n")
     (cluster / "next_id").write_text("78")
     submit(study)
     assert jobs_of(study) == ["77_0", "78"]
+
+
+def test_where_slurm_does_not_answer_nothing_is_submitted_twice(study, cluster):
+    submit(study)
+    (cluster / "queue").unlink()
+    (cluster / "script").unlink()
+    with pytest.raises(RuntimeError, match="Slurm does not answer. Received"):
+        submit(study)
+    assert not (cluster / "script").exists()
+    assert jobs_of(study) == ["77_0", "77_1"]
+    for run in studies.study_status(study):
+        assert run.state == "waiting"
+        assert run.reason.endswith("may be queued: Slurm does not answer here")
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        ("77_1|OUT_OF_MEMORY|\n", "ended as OUT_OF_MEMORY; its log"),
+        ("77_1|CANCELLED by 0|\n", "ended as CANCELLED by 0; its log"),
+        ("", "ended without a word; its log"),
+        # Accounting lags behind the queue.
+        ("77_1|RUNNING|\n", "ended without a word; its log"),
+        (None, "ended without a word; its log"),  # None is kept.
+    ],
+)
+def test_a_job_that_was_killed_has_failed_and_how_is_told(
+    study, cluster, ended, told
+):
+    submit(study)
+    (cluster / "queue").write_text("77_0 RUNNING\n")
+    (cluster / "ended").unlink()
+    if ended is not None:
+        (cluster / "ended").write_text(ended)
+    running, killed = studies.study_status(study)
+    assert (running.state, killed.state) == ("running", "failed")
+    assert running.reason.startswith("not begun; job 77_0, submitted 20")
+    assert running.reason.endswith("is RUNNING")
+    assert told in killed.reason
+    # One question for all jobs, and one for those that are gone.
+    queue, accounting = (cluster / "asked").read_text().splitlines()
+    assert accounting.endswith("--jobs=77_1")
 
 
 def test_a_job_that_fails_while_others_are_noted_stays_failed(study, cluster):
@@ -128,7 +180,7 @@ def test_the_same_call_submits_and_when_all_is_done_reports(
     outcome = studies.run_study(study, trainer, executor=executor)
     assert (outcome.report, outcome.exit_code) == (None, 0)
     assert [run.state for run in outcome.unfinished] == ["waiting"] * 2
-    assert "job 77_1 was submitted" in outcome.unfinished[1].reason
+    assert "job 77_1, submitted 20" in outcome.unfinished[1].reason
     for config in study.config.runs():
         runner.Runner(study, trainer).run(config)
     (cluster / "script").unlink()

@@ -81,4 +81,4 @@ def test_what_is_saved_and_who_was_asked_is_told(study):
     state, reason = told(study)[NAMES[0]]
     assert state == "waiting"
     assert reason.startswith("begun, evaluated at step 4 20")
-    assert reason.endswith("; job 77_0 was submitted then")
+    assert "; job 77_0, submitted then, may be queued" in reason

@@ -10,13 +10,13 @@ from types import FrameType
 from typing import Any
 
 from transfusion_tf import records, training
-from transfusion_tf.studies import status
+from transfusion_tf.studies import jobs, status
 from transfusion_tf.studies.runner import Runner
 from transfusion_tf.studies.study import Study
 
 # Each attempt goes on from the last one's checkpoint.
 _MAX_ATTEMPTS = 1000
-_MAX_PARALLEL = 256
+MAX_PARALLEL = 256
 _WORDS = {"true": True, "false": False}
 
 
@@ -72,7 +72,7 @@ def parse_parameters(parameters: str | None) -> dict[str, Any]:
 
 
 def make_executor(
-    study: Study, parameters: str | None, *, max_parallel: int | None = None
+    study: Study, parameters: str | None, *, max_parallel: int = MAX_PARALLEL
 ) -> Any:
     """Makes what submits jobs.
 
@@ -102,7 +102,7 @@ def make_executor(
     defaults = {
         "job_name": study.config.name,
         "cpus_per_task": study.config.base.num_threads,
-        "array_parallelism": max_parallel or _MAX_PARALLEL,
+        "array_parallelism": max_parallel,
     }
     try:
         executor.update_parameters(**(defaults | values))
@@ -126,14 +126,24 @@ def submit(
         study: What the runs are of.
         configs: The runs.
         executor: A `submitit` executor.
+
+    Raises:
+        RuntimeError: If runs were submitted before and Slurm does not say
+            whether their jobs are queued.
     """
-    free = [c for c in configs if not _is_taken(study.run(c), executor)]
+    submitted = {c: _submitted_job(study.run(c)) for c in configs}
+    alive = jobs.live_jobs() if any(submitted.values()) else {}
+    free = [
+        config
+        for config in configs
+        if submitted[config] not in alive and study.run(config).holder() is None
+    ]
     if not free:
         return
     for config in free:  # Before: a job may fail while others are noted.
         study.run(config).failure_path.unlink(missing_ok=True)
-    jobs = executor.map_array(RunJob(study), free)
-    for config, job in zip(free, jobs, strict=True):
+    new_jobs = executor.map_array(RunJob(study), free)
+    for config, job in zip(free, new_jobs, strict=True):
         records.write_json(
             study.run(config).job_path,
             {"job_id": job.job_id, "time": status.now()},
@@ -172,9 +182,9 @@ class RunJob:
         ):
             Runner(self._study, trainer).run(config)
         if not self._study.is_done(config):
-            states = status.study_status(self._study)
-            mine = next(run for run in states if run.name == config.run_name)
-            raise RuntimeError(str(mine))
+            # Of this run alone: not every job that fails asks Slurm of all.
+            state, reason = status.run_state(self._study, config)
+            raise RuntimeError(f"{config.run_name}: {state}, {reason}")
 
     def checkpoint(self, config: training.TrainConfig) -> Any:
         """Tells submitit what to queue: the same run goes on by itself.
@@ -215,14 +225,11 @@ def _queued_again_after_saving(
         signal.signal(number, handle_of_submitit)
 
 
-def _is_taken(run: records.RunDirectory, executor: Any) -> bool:
-    """Tells whether a process or a queued job has the run."""
-    if run.holder() is not None:
-        return True
+def _submitted_job(run: records.RunDirectory) -> str | None:
+    """Returns the job that was last submitted for a run, whatever became."""
     if not run.job_path.exists():
-        return False
-    job_id = records.read_json(run.job_path)["job_id"]
-    return not executor.job_class(executor.folder, job_id).done()
+        return None
+    return str(records.read_json(run.job_path)["job_id"])
 
 
 def _submitit() -> Any:

@@ -5,6 +5,7 @@ import datetime
 import traceback
 
 from transfusion_tf import records, training
+from transfusion_tf.studies import jobs
 from transfusion_tf.studies.study import Study
 
 
@@ -38,7 +39,8 @@ def study_status(study: Study) -> list[RunStatus]:
 
     A run is running while its directory is locked, which the operating system
     undoes when a process dies; an object store has no locks, and of a run
-    there it can only be told when it last wrote.
+    there it can only be told when it last wrote. Of runs that were submitted
+    to Slurm, it is asked.
 
     Args:
         study: The study; it need not have begun.
@@ -46,10 +48,53 @@ def study_status(study: Study) -> list[RunStatus]:
     Returns:
         A status a run, in the order of `StudyConfig.runs`.
     """
-    return [
-        RunStatus(config.run_name, *_state(study, config))
-        for config in study.config.runs()
-    ]
+    configs = study.config.runs()
+    states = [RunStatus(c.run_name, *run_state(study, c)) for c in configs]
+    submitted = {
+        place: records.read_json(study.run(config).job_path)
+        for place, config in enumerate(configs)
+        if states[place].state == "waiting"
+        and study.run(config).job_path.exists()
+    }
+    of_jobs = _states_of_jobs([job["job_id"] for job in submitted.values()])
+    for place, job in submitted.items():
+        state, told = of_jobs[job["job_id"]]
+        states[place] = RunStatus(
+            states[place].name,
+            state,
+            f"{states[place].reason}; job {job['job_id']}, submitted "
+            f"{job['time']}, {told}",
+        )
+    return states
+
+
+def _states_of_jobs(job_ids: list[str]) -> dict[str, tuple[str, str]]:
+    """Returns, by job, the state of its run and what is known of the job."""
+    if not job_ids:
+        return {}
+    try:
+        alive = jobs.live_jobs()
+    except RuntimeError:
+        unknown = ("waiting", "may be queued: Slurm does not answer here")
+        return dict.fromkeys(job_ids, unknown)
+    states = {
+        job_id: (
+            "running" if alive[job_id] == "RUNNING" else "waiting",
+            f"is {alive[job_id]}",
+        )
+        for job_id in job_ids
+        if job_id in alive
+    }
+    gone = [job_id for job_id in job_ids if job_id not in alive]
+    ended = jobs.ended_jobs(gone)
+    for job_id in gone:
+        how = f"as {ended[job_id]}" if job_id in ended else "without a word"
+        states[job_id] = (
+            "failed",
+            f"ended {how}; its log is in jobs/. The same command submits it "
+            "again",
+        )
+    return states
 
 
 def record_failure(run: records.RunDirectory, error: BaseException) -> None:
@@ -72,7 +117,8 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _state(study: Study, config: training.TrainConfig) -> tuple[str, str]:
+def run_state(study: Study, config: training.TrainConfig) -> tuple[str, str]:
+    """Returns state and reason of a run, by what is in its directory."""
     run = study.run(config)
     if study.is_done(config):
         return "done", ""
@@ -88,9 +134,6 @@ def _state(study: Study, config: training.TrainConfig) -> tuple[str, str]:
     reason = _progress(run)
     if run.config_path.exists() and not run.has_lock:
         reason += "; an object store has no locks, a process may be at it"
-    if run.job_path.exists():
-        job = records.read_json(run.job_path)
-        reason += f"; job {job['job_id']} was submitted {job['time']}"
     return "waiting", reason
 
 
