@@ -7,7 +7,10 @@ import tqdm
 
 
 class ProgressBar:
-    """Shows steps done of all steps, and which run they are of."""
+    """Shows steps done of all steps, and which run they are of.
+
+    On a terminal only: in the log of a job it would be one line of many pages.
+    """
 
     def __init__(self, unit: str = "step") -> None:
         """Shows nothing until `start`.
@@ -26,7 +29,11 @@ class ProgressBar:
             done: Steps done before this command.
         """
         self._bar = tqdm.tqdm(
-            total=total, initial=done, unit=self._unit, dynamic_ncols=True
+            total=total,
+            initial=done,
+            unit=self._unit,
+            dynamic_ncols=True,
+            disable=None,  # Where standard error is no terminal.
         )
 
     def update(self, num_steps: int, description: str) -> None:

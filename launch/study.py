@@ -65,7 +65,8 @@ def main(argv: Sequence[str]) -> None:
         )
         print(trainer.data(study.config.runs()[0]).describe())
         if _PLAN.value:
-            print(studies.plan_study(study, trainer))
+            parallel = executor.num_parallel
+            print(studies.plan_study(study, trainer, num_parallel=parallel))
             return
         progress.start(*studies.count_steps(study, trainer))
         outcome = studies.run_study(

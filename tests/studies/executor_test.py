@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 import tensorflow as tf
 
-from transfusion_tf import records, studies, training
+from transfusion_tf import analysis, records, studies, training
+from transfusion_tf.analysis import layer_change
+from transfusion_tf.studies import plan, runner
 
 
 def states(study):
@@ -102,19 +104,66 @@ def test_a_donor_that_is_not_there_is_found_before_any_training(
 
 
 def test_a_plan_counts_runs_and_steps_and_writes_nothing(study, study_trainer):
-    plan = studies.plan_study(study, study_trainer)
-    assert [run.name for run in plan.runs] == [
+    planned = studies.plan_study(study, study_trainer)
+    assert [run.name for run in planned.runs] == [
         "cbr_tiny-random-seed0",
         "cbr_tiny-random-seed1",
     ]
-    assert [run.num_steps for run in plan.runs] == [2, 2]
+    assert [run.num_steps for run in planned.runs] == [2, 2]
     # 1,080,805 variables in float32, before and after.
-    assert plan.runs[0].gigabytes == pytest.approx(1_080_805 * 8 / 1e9)
-    assert plan.hours == pytest.approx(
-        sum(2 * run.seconds_per_step / 3600 for run in plan.runs)
+    assert planned.runs[0].gigabytes == pytest.approx(1_080_805 * 8 / 1e9)
+    assert planned.hours == pytest.approx(
+        sum(2 * run.seconds_per_step / 3600 for run in planned.runs)
     )
-    assert "cbr_tiny-random-seed1" in str(plan)
+    assert "cbr_tiny-random-seed1" in str(planned)
     assert not study.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("hours", "num_parallel", "until_done"),
+    [
+        ([1, 2, 3], 1, 6),
+        ([1, 2, 3], 2, 4),  # The third begins after the first.
+        ([3, 3, 0, 0], 2, 3),
+        ([1, 5, 1, 1], 2, 5),  # No run is split.
+        ([1, 2], 256, 2),
+    ],
+)
+def test_a_plan_says_hours_of_work_and_hours_until_done(
+    hours, num_parallel, until_done
+):
+    runs = tuple(
+        plan.PlannedRun(f"run{place}", "waiting", 3600, float(of_run), 0.5)
+        for place, of_run in enumerate(hours)
+    )
+    planned = plan.Plan(runs, num_parallel)
+    assert planned.hours == sum(hours)
+    assert planned.hours_until_done == until_done
+    assert (
+        f"{sum(hours)}.00 hours of training are left (evaluation and "
+        f"comparisons apart), {until_done}.00 hours until they are done with "
+        f"{num_parallel} at a time;"
+    ) in str(planned)
+
+
+@pytest.mark.parametrize(
+    ("values", "num_parallel"),
+    [
+        ({}, 1),
+        ({"workers": 3}, 3),
+        ({"executor": "slurm", "slurm_parameters": "time=5"}, 256),
+        (
+            {
+                "executor": "slurm",
+                "slurm_parameters": "time=5",
+                "max_parallel": 8,
+            },
+            8,
+        ),
+    ],
+)
+def test_how_many_runs_at_a_time(values, num_parallel):
+    assert studies.ExecutorConfig(**values).num_parallel == num_parallel
 
 
 def test_planning_first_does_not_change_the_numbers(study, study_trainer):
@@ -123,6 +172,28 @@ def test_planning_first_does_not_change_the_numbers(study, study_trainer):
     moved = dataclasses.replace(study, path=study.path / "again")
     again = studies.run_study(moved, study_trainer).report
     assert first.table_markdown == again.table_markdown
+
+
+def test_a_comparison_that_is_stopped_is_made_when_the_run_goes_on(
+    study, monkeypatch
+):
+    config, stop = study.config.runs()[0], training.StopRequest()
+    trainer = training.Trainer(stop_request=stop)
+    capture = analysis.capture_checkpoint
+
+    def stopped(*arguments, **options):
+        stop.set()
+        return capture(*arguments, **options)
+
+    monkeypatch.setattr(layer_change, "capture_checkpoint", stopped)
+    with pytest.raises(training.Interrupted, match="while images were scored"):
+        runner.Runner(study, trainer).run(config)
+    run = studies.study_status(study)[0]
+    assert (run.state, run.reason) == ("waiting", "trained, not compared yet")
+    monkeypatch.undo()
+    stop.is_set = False
+    runner.Runner(study, trainer).run(config)
+    assert studies.study_status(study)[0].state == "done"
 
 
 class FailsOnce(training.Trainer):

@@ -91,6 +91,13 @@ executor='slurm'. Use --max_parallel=2.
             slurm.parse_parameters(self.slurm_parameters)
 
     @property
+    def num_parallel(self) -> int:
+        """Most runs at a time."""
+        if self.executor == "slurm":
+            return self.max_parallel or slurm.MAX_PARALLEL
+        return self.workers
+
+    @property
     def is_elsewhere(self) -> bool:
         """Whether other processes than this one train."""
         return self.executor == "slurm" or self.workers > 1
@@ -223,7 +230,7 @@ def run_study(
         submitter = slurm.make_executor(
             study,
             executor.slurm_parameters,
-            max_parallel=executor.max_parallel,
+            max_parallel=executor.num_parallel,
         )
         slurm.submit(study, missing, submitter)
     elif executor.workers > 1:

@@ -1,6 +1,7 @@
 """What a study will cost, from a timed step of each architecture."""
 
 import dataclasses
+import heapq
 import time
 
 from transfusion_tf import training
@@ -39,17 +40,31 @@ class PlannedRun:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The cost of a study before anything of it runs."""
+    """The cost of a study before anything of it runs.
+
+    Attributes:
+        runs: Its runs.
+        num_parallel: How many of them are trained at a time.
+    """
 
     runs: tuple[PlannedRun, ...]
+    num_parallel: int = 1
 
     @property
     def hours(self) -> float:
         """Hours of training of the runs that are not done."""
         return sum(run.hours for run in self.runs)
 
+    @property
+    def hours_until_done(self) -> float:
+        """Hours until the last run is done, each begun as soon as it can be."""
+        free_after = [0.0] * self.num_parallel
+        for run in self.runs:
+            heapq.heapreplace(free_after, free_after[0] + run.hours)
+        return max(free_after)
+
     def __str__(self) -> str:
-        """A table, a line a run."""
+        """A table, a line a run, and what it comes to."""
         header = ("run", "status", "steps", "s/step", "hours", "GB")
         rows = [header] + [
             (
@@ -73,17 +88,22 @@ class Plan:
         gigabytes = sum(run.gigabytes for run in self.runs)
         total = (
             f"{self.hours:.2f} hours of training are left (evaluation and "
-            f"comparisons apart); {gigabytes:.1f} GB of weights are kept."
+            f"comparisons apart), {self.hours_until_done:.2f} hours until they "
+            f"are done with {self.num_parallel} at a time; {gigabytes:.1f} GB "
+            "of weights are kept."
         )
         return "\n".join([*lines, total])
 
 
-def plan_study(study: Study, trainer: training.Trainer) -> Plan:
+def plan_study(
+    study: Study, trainer: training.Trainer, *, num_parallel: int = 1
+) -> Plan:
     """Times a few steps of each architecture that is still to be trained.
 
     Args:
         study: What would run; nothing of it is written.
         trainer: Keeps programs and data for the study itself.
+        num_parallel: Runs at a time; a step is timed alone.
 
     Returns:
         The plan.
@@ -110,7 +130,7 @@ def plan_study(study: Study, trainer: training.Trainer) -> Plan:
                 num_parameters * _BYTES_PER_PARAMETER * _KEPT_COPIES / 1e9,
             )
         )
-    return Plan(tuple(planned))
+    return Plan(tuple(planned), num_parallel)
 
 
 def count_steps(study: Study, trainer: training.Trainer) -> tuple[int, int]:
