@@ -56,6 +56,17 @@ def test_only_what_is_constant_or_not_finite_is_undefined():
     assert matrix[2, 0] == pytest.approx(1.0)
 
 
+def test_images_that_differ_each_in_its_own_way_are_a_constant_layer():
+    # Off the diagonal all entries of the Gram matrix are one number, and only
+    # rounding is left of it.
+    (x,) = layers_of(1, widths=(7,))
+    own = np.eye(30) * np.pi
+    matrix = similarity.cka_matrix([x, own], [own, x])
+    np.testing.assert_array_equal(
+        np.isnan(matrix), [[True, False], [True, True]]
+    )
+
+
 def test_float32_is_computed_in_float64():
     layers = [layer.astype(np.float32) for layer in layers_of(1)]
     expected = similarity.cka_matrix(
