@@ -36,7 +36,10 @@ def test_the_tables_are_those_of_the_records(path, tmp_path):
 def test_records_hold_no_path_and_no_name_of_a_patient(path):
     for file in path.rglob("*.json*"):
         assert not re.search(r'"/\w', file.read_text()), file
-    for file in path.rglob("*.npz"):
+    for file in path.rglob("filters.npz"):
+        arrays = records.read_npz(file)
+        assert set(arrays) == {"steps", "kernels", "layer"}
+    for file in path.rglob("predictions_*.npz"):
         arrays = records.read_npz(file)
         assert set(arrays) == {"example_id", "patient", "label", "score"}
         patients = set(arrays["patient"].tolist())
