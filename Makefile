@@ -56,6 +56,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.opening
 	$(BIN)/python -m tests.benchmarks.similarity
+	$(BIN)/python -m tests.benchmarks.tensorboard
 	$(BIN)/python -m tests.benchmarks.study
 	$(BIN)/python -m tests.benchmarks.scaling results/scaling.md
 
