@@ -444,6 +444,23 @@ def write_disordered_run(path):
             )
 
 
+def write_run_of_two_writers(path):
+    """Writes two event files into one directory, as a resumed run does.
+
+    The second begins again at step 44, and says otherwise what its tag is;
+    TensorBoard keeps what the first said.
+    """
+    ones = np.ones([4, 4], np.float32)
+    directory = pathlib.Path(path) / "two writers"
+    with EventFile(directory) as file:
+        file.point(similarity(0, 0 * ones))
+        file.point(similarity(44, 44 * ones))
+    with EventFile(directory, number=1) as file:
+        for step in (44, 88):
+            point = similarity(step, (step + 0.1) * ones, num_images=8)
+            file.point(point, wall_time=WALL_TIME + 1_000 + step)
+
+
 def write_damaged_run(path):
     """Writes an event file whose second half is not what was written."""
     with EventFile(pathlib.Path(path) / "damaged") as file:
@@ -460,6 +477,7 @@ def write_logdir(path):
     write_study(path)
     write_hostile_run(path)
     write_disordered_run(path)
+    write_run_of_two_writers(path)
     write_damaged_run(path)
 
 

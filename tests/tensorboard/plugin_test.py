@@ -269,6 +269,16 @@ def test_steps_out_of_order_and_again_are_sorted_and_the_newest(client):
     assert {44: 44.1, 220: 220.1} == {s: x for s, x in shown.items() if s != 88}
 
 
+def test_of_two_writers_the_later_counts_and_the_first_says_what_it_is(client):
+    run = "two writers"
+    of_run = get(client, "/api/v1/tensors", tag=CKA, run=run)["runs"][run]
+    assert of_run["steps"] == [0, 44, 88]
+    assert [v[0][0][0] for v in of_run["values"]] == [0, 44.1, 88.1]
+    index = get(client, "/api/v1/index")
+    content = index["contents"][index["runs"][run]["tags"][CKA]["content"]]
+    assert content["num_images"] == 256
+
+
 def test_of_a_damaged_file_what_is_before_the_damage_is_shown(client):
     answer = get(client, "/api/v1/tensors", tag=CKA, run="damaged")
     steps = answer["runs"]["damaged"]["steps"]
