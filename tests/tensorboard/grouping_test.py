@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transfusion_tf.tensorboard import grouping
@@ -125,11 +125,12 @@ def test_what_is_beside_the_runs_is_of_the_innermost_study_around_it():
     assert around("comparisons/a", {""}) == ""
 
 
-# The names of a hostile log directory: of any characters, lone surrogates too.
-words = st.text(st.characters(codec=None), max_size=8)
+words = st.text(max_size=8)
 keys = st.tuples(words, words, words, words)
 
 
+# A file name that is not UTF-8 comes as lone surrogates.
+@example(("\udcff", "m", "i", "t"), ("%FF", "m", "i", "t"))
 @given(keys, keys)
 def test_groups_that_differ_have_different_keys(first, second):
     def key(parts):
