@@ -36,9 +36,9 @@ export function armColumns(report) {
       cell: (arm) => integer(arm.num_parameters),
     },
     ...estimateColumns(report),
-    ...(some((arm) => arm.second) ? [secondColumn(arms)] : []),
     ...(some(hasDifference) ? differenceColumns(report) : []),
     ...(some((arm) => arm.steps) ? [stepsColumn(report)] : []),
+    ...(some((arm) => arm.second) ? [secondColumn(arms)] : []),
     ...(some((arm) => arm.paper) ? [paperColumn()] : []),
   ];
 }

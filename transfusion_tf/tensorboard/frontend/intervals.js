@@ -4,7 +4,7 @@ import { svg } from "./dom.js";
 import { isNumber } from "./format.js";
 import { extent, linearScale, tickLabels } from "./scale.js";
 
-const WIDTH = 150;
+const WIDTH = 140;
 const MARGIN = 7;
 const HEIGHT = 24;
 const AXIS_HEIGHT = 18;
