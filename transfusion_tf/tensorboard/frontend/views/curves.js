@@ -67,7 +67,7 @@ export function mount(root, context) {
       ...new Set(runs.flatMap((run) => index.runs[run].scalars)),
     ].sort();
     controls.hidden = metrics.length === 0;
-    replace(empty, metrics.length === 0 ? nothing(runs) : null);
+    replace(empty, metrics.length === 0 ? nothing(state) : null);
     if (metrics.length === 0) return cards.show([]);
     const wanted = state.get("metric");
     const chosen =
@@ -97,10 +97,10 @@ export function mount(root, context) {
   return { update, destroy: () => {} };
 }
 
-function nothing(runs) {
-  return runs.length === 0
+function nothing(state) {
+  return state.get("runs") !== ""
     ? emptyState(
-        "No run matches",
+        "No curve matches",
         "Change the filter of runs above, or choose another study.",
       )
     : emptyState(

@@ -44,7 +44,8 @@ export function mount(root, context) {
       { class: "hint", style: { "margin-bottom": "10px" } },
       "How alike two networks represent the same images, layer by layer: " +
         "bright is alike. The null level is what unrelated images would score; " +
-        "similarity that is not above it is none.",
+        "similarity that is not above it is none. A click on a layer, or Enter " +
+        "after the arrow keys, opens its profile.",
     ),
     controls.element,
     omitted,

@@ -16,7 +16,7 @@ import {
   stepPlace,
 } from "./common.js";
 
-const PROFILE_HEIGHT = 360;
+const PROFILE_HEIGHT = 420;
 
 /**
  * The heat maps that are drawn: those in the window follow the state at once,
