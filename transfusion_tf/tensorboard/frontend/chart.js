@@ -15,7 +15,7 @@ const MOST_MARKERS = 24;
  * With the focus on it, left and right go along a series, up and down to the
  * next, Escape leaves; the point is named beside it and to screen readers.
  *
- * @param {import("./layout.js").ChartOptions} options
+ * @param {ChartOptions} options As described in `layout.js`.
  * @returns {SVGSVGElement}
  */
 export function lineChart(options) {
