@@ -259,7 +259,7 @@ function scale({ bar }, { colormap, scaleTitle }, { domain, nulls }) {
 }
 
 function nullBracket(bar, place, domain, nulls) {
-  const levels = nulls && extent(nulls.flat());
+  const levels = nulls && extent(nulls.flatMap((row) => extent(row) ?? []));
   if (!levels) return [];
   const [low, high] = levels.map((level) =>
     place.position(Math.min(Math.max(level, domain[0]), domain[1])),
@@ -333,13 +333,19 @@ function describe({ rows, columns }, { title, values, marked }) {
   const size =
     `${count(rows.layers.length, "row")}, ${rows.title}, ` +
     `${count(columns.layers.length, "column")}, ${columns.title}`;
-  const undefinedCells = values.flat().filter((x) => !isNumber(x)).length;
-  const withinNull = marked.flat().filter(Boolean).length;
+  const undefinedCells = countIf(values, (value) => !isNumber(value));
+  const withinNull = countIf(marked, (isMarked) => isMarked);
   return (
     `${title}. Heat map of ${size}. ${withinNull} not above the null level, ` +
     `${undefinedCells} undefined. Arrow keys read the cells; Enter opens the ` +
     "profile of a row, or of the row or column whose name was reached."
   );
+}
+
+function countIf(rows, holds) {
+  let found = 0;
+  for (const row of rows) for (const cell of row) if (holds(cell)) found += 1;
+  return found;
 }
 
 /** A cursor that pointer and arrow keys move, over cells and names. */

@@ -235,5 +235,5 @@ function placeLegend(entries, width) {
  * @returns {number} With two decimals: enough for pixels, short in a file.
  */
 export function fixed(x) {
-  return Number(x.toFixed(2));
+  return Math.round(x * 100) / 100;
 }

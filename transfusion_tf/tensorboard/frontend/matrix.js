@@ -49,16 +49,14 @@ export function pixels(values, colormap, domain) {
   const numColumns = values[0]?.length ?? 0;
   const data = new Uint8ClampedArray(values.length * numColumns * 4);
   let place = 0;
-  for (const row of values) {
-    for (const value of row) {
-      if (isNumber(value)) {
-        const [red, green, blue] = colorOf(colormap, value, domain);
-        data[place] = red;
-        data[place + 1] = green;
-        data[place + 2] = blue;
-        data[place + 3] = 255;
-      }
-      place += 4;
+  for (let r = 0; r < values.length; r += 1) {
+    for (let c = 0; c < numColumns; c += 1, place += 4) {
+      if (!isNumber(values[r][c])) continue;
+      const color = colorOf(colormap, values[r][c], domain);
+      data[place] = color[0];
+      data[place + 1] = color[1];
+      data[place + 2] = color[2];
+      data[place + 3] = 255;
     }
   }
   return data;
@@ -130,36 +128,36 @@ function strokes(mask, { x, y, cell }) {
 
 function outline(mask, { x, y, cell }) {
   const [numRows, numColumns] = [mask.length, mask[0]?.length ?? 0];
-  const marked = (r, c) => Boolean(mask[r]?.[c]);
+  // With a frame of unmarked cells, each edge lies between two cells.
+  const stride = numColumns + 2;
+  const flat = new Uint8Array((numRows + 2) * stride);
+  for (let r = 0; r < numRows; r += 1) {
+    for (let c = 0; c < numColumns; c += 1) {
+      if (mask[r][c]) flat[(r + 1) * stride + c + 1] = 1;
+    }
+  }
   const parts = [];
   // Of neighbouring edges one segment: fewer points, and a shorter file.
-  const segments = (numLines, length, isEdge, draw) => {
+  const segments = (numLines, length, across, along, draw) => {
     for (let i = 0; i <= numLines; i += 1) {
       let start = -1;
       for (let j = 0; j <= length; j += 1) {
-        const edge = j < length && isEdge(i, j);
-        if (edge && start < 0) start = j;
-        if (!edge && start >= 0) {
-          parts.push(draw(i, start, j));
+        const cellBefore = i * across + (j + 1) * along;
+        const isEdge =
+          j < length && flat[cellBefore] !== flat[cellBefore + across];
+        if (isEdge && start < 0) start = j;
+        if (!isEdge && start >= 0) {
+          parts.push(draw(i, start, j - start));
           start = -1;
         }
       }
     }
   };
-  segments(
-    numRows,
-    numColumns,
-    (r, c) => marked(r - 1, c) !== marked(r, c),
-    (r, from, to) =>
-      `M${fixed(x + from * cell)} ${fixed(y + r * cell)}h${fixed((to - from) * cell)}`,
-  );
-  segments(
-    numColumns,
-    numRows,
-    (c, r) => marked(r, c - 1) !== marked(r, c),
-    (c, from, to) =>
-      `M${fixed(x + c * cell)} ${fixed(y + from * cell)}v${fixed((to - from) * cell)}`,
-  );
+  const at = (r, c) => `M${fixed(x + c * cell)} ${fixed(y + r * cell)}`;
+  segments(numRows, numColumns, stride, 1, (r, c, length) =>
+    `${at(r, c)}h${fixed(length * cell)}`);
+  segments(numColumns, numRows, 1, stride, (c, r, length) =>
+    `${at(r, c)}v${fixed(length * cell)}`);
   return parts.join("");
 }
 
