@@ -48,6 +48,7 @@ def run_in_workers(
     Raises:
         training.Interrupted: If asked to stop; everything is saved.
         OSError: If a failure cannot be recorded.
+        RuntimeError: If a worker cannot start.
     """
     num_workers = min(num_workers, len(configs))
     # What --cache_gigabytes says is for all workers.
@@ -145,15 +146,17 @@ class _Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
+        standard_error = Connection(os.dup(2), readable=False)
         self._pool = concurrent.futures.ProcessPoolExecutor(
             max_workers=1,
             mp_context=context,
             initializer=_start_worker,
-            initargs=(theirs, self._study, self._place),
+            initargs=(theirs, standard_error, self._study, self._place),
         )
-        with _signals_kept_back():
+        with _signals_kept_back(), _tensorflow_quiet():
             self._pool.submit(os.getpid)  # Starts the process.
         theirs.close()
+        standard_error.close()
 
     @property
     def is_busy(self) -> bool:
@@ -220,6 +223,30 @@ def _signals_kept_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def _tensorflow_quiet() -> Iterator[None]:
+    """Processes started inside do not tear the progress bar apart.
+
+    What TensorFlow says while it is imported heeds no setting: standard error
+    leads nowhere until `_start_worker` puts it back. This process has said the
+    same already.
+    """
+    level = "TF_CPP_MIN_LOG_LEVEL"
+    is_set_here = level not in os.environ
+    os.environ.setdefault(level, "3")
+    here = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(here, 2)
+        os.close(here)
+        os.close(nowhere)
+        if is_set_here:
+            del os.environ[level]
+
+
 def _death() -> RuntimeError:
     return RuntimeError(
         "The process of this run died without a word: killed, by the system "
@@ -228,8 +255,9 @@ def _death() -> RuntimeError:
     )
 
 
-# What follows runs in the worker, which keeps this between its runs.
-_runner: runner.Runner | None = None
+# What follows runs in the worker, which keeps this between its runs: what does
+# them, or why it cannot.
+_runner: runner.Runner | Exception | None = None
 
 
 @dataclasses.dataclass
@@ -243,8 +271,25 @@ class _Line:
         self.connection.send(num_steps)
 
 
-def _start_worker(connection: Connection, study: Study, place: int) -> None:
+def _start_worker(
+    connection: Connection,
+    standard_error: Connection,
+    study: Study,
+    place: int,
+) -> None:
+    """Keeps an error for the first run: the pool would call it a death."""
     global _runner
+    os.dup2(standard_error.fileno(), 2)
+    standard_error.close()
+    try:
+        _runner = _make_runner(connection, study, place)
+    except Exception as error:
+        _runner = error
+
+
+def _make_runner(
+    connection: Connection, study: Study, place: int
+) -> runner.Runner:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[place], "GPU")
@@ -254,7 +299,7 @@ def _start_worker(connection: Connection, study: Study, place: int) -> None:
         target=_obey, args=(connection, request), daemon=True
     ).start()
     trainer = training.Trainer(progress=_Line(connection), stop_request=request)
-    _runner = runner.Runner(study, trainer)
+    return runner.Runner(study, trainer)
 
 
 def _obey(connection: Connection, request: training.StopRequest) -> None:
@@ -268,5 +313,11 @@ def _obey(connection: Connection, request: training.StopRequest) -> None:
 
 
 def _run(config: training.TrainConfig) -> None:
-    if _runner is not None:
-        _runner.run(config)
+    if not isinstance(_runner, runner.Runner):
+        # As text: not every error of TensorFlow comes through a pipe.
+        raise RuntimeError(
+            "A worker could not start. Received: "
+            f"{type(_runner).__name__}: {_runner}. No run was begun by it; "
+            "repeat the command when that is mended."
+        )
+    _runner.run(config)
