@@ -27,10 +27,13 @@ TEST = [
     *CLUSTER,
     *DEMO,
     *SIZES,
+    "axe-core-python>=0.1",  # Accessibility of the TensorBoard tab.
     "dill>=0.3.8",  # tfds.testing needs it and does not declare it.
     "hypothesis>=6.100",
     "pytest>=8",
     "pytest-socket>=0.7",
+    "pytest-xdist>=3.7",
+    "selenium>=4.20",
     "setuptools>=77",  # Builds the wheel that a test installs.
 ]
 LINT = ["mypy>=1.15", "ruff>=0.12"]
