@@ -75,7 +75,7 @@ def finish(processes, exit_code=0) -> list[str]:
     outputs = []
     try:
         for process in processes:
-            output, _ = process.communicate(timeout=LONGEST_WAIT_SECONDS * 3)
+            output, _ = process.communicate(timeout=LONGEST_WAIT_SECONDS * 10)
             outputs.append(output)
             assert process.returncode == exit_code, output[-3000:]
     finally:
