@@ -13,7 +13,8 @@ demo: $(VENV)/installed-demo
 # Two processes take a file each, in order: sorted by their number of tests, the
 # files of the longest tests would be left to the end. Each grows to 5 GB.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder 	  --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --durations=10
 
 # Apache Beam brings older versions of what TensorFlow uses: an environment of
 # its own.

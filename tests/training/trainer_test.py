@@ -91,7 +91,8 @@ def test_the_first_filters_are_kept_and_shown(finished, folder_config):
     assert info["num_parameters"] == result["parameters"]["total"]
     assert info["num_steps"] == result["num_steps"]
     assert (info["model_title"], info["init"]) == ("CBR-Tiny", "random")
-    assert (info["metric"], info["seed"], info["fold"]) == ("auc", 0, None)
+    assert (info["seed"], info["fold"]) == (0, None)
+    assert info["metric"] == "accuracy"  # Of classes without an order.
 
 
 class StopAtLook:
@@ -423,9 +424,9 @@ def test_early_stopping_takes_the_best_weights(
     assert result["num_steps"] == rows[best]["step"]
     assert len(rows) == best + 3
     assert result["steps_trained"] == rows[-1]["step"]
-    # The last step is compared with the start, wherever it comes.
+    # The start and the last step are compared with it, wherever that comes.
     probes = [r["step"] for r in run.metrics() if r["split"] == "probe"]
-    assert probes == [rows[-1]["step"]]
+    assert probes == [0, rows[-1]["step"]]
     assert result["validation"]["accuracy"] == max(accuracies)
     kept = sorted(p.name for p in (run.path / "checkpoints").glob("*.h5"))
     assert kept == sorted(
@@ -574,5 +575,5 @@ def test_two_replicas_train_and_score_every_example(class_folders, tmp_path):
     np.testing.assert_array_equal(predictions["example_id"], np.arange(14))
     rows = records.RunDirectory(tmp_path / "run").metrics()
     probes = [row for row in rows if row["split"] == "probe"]
-    assert [row["step"] for row in probes] == [1, 2]
-    assert all(0.1 < s < 1 for s in probes[0]["similarity"].values())
+    assert [row["step"] for row in probes] == [0, 1, 2]
+    assert all(0.1 < s < 1 for s in probes[1]["similarity"].values())
