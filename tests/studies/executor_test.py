@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from transfusion_tf import analysis, records, studies, training
-from transfusion_tf.analysis import layer_change
 from transfusion_tf.studies import plan, runner
 
 
@@ -185,7 +184,7 @@ def test_a_comparison_that_is_stopped_is_made_when_the_run_goes_on(
         stop.set()
         return capture(*arguments, **options)
 
-    monkeypatch.setattr(layer_change, "capture_checkpoint", stopped)
+    monkeypatch.setattr(analysis, "capture_checkpoint", stopped)
     with pytest.raises(training.Interrupted, match="while images were scored"):
         runner.Runner(study, trainer).run(config)
     run = studies.study_status(study)[0]
