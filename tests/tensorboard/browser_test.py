@@ -101,18 +101,21 @@ def test_the_frame_is_named_and_structured(browser, url):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_no_view_has_an_accessibility_violation(browser, url, dark):
     script = _axe()
+    # The dark page has other colours, and is the same otherwise.
+    rules = {"runOnly": ["color-contrast"]} if dark else {}
     browser.open(url, dark=dark)
+    browser.run(script)
     found = {}
     for view, title in VIEWS.items():
         browser.one("[role=tab]", title).click()
         browser.settle()
-        assert browser.run("return document.documentElement.dataset.view") == (
-            view
-        )
-        browser.run(script)
+        shown = browser.run("return document.documentElement.dataset.view")
+        assert shown == view
+        assert browser.errors() == []
         violations = browser.driver.execute_async_script(
-            "axe.run().then((r) => arguments[0](r.violations.map((v) => "
-            "[v.id, ...v.nodes.slice(0, 3).map((n) => n.html)])))"
+            "axe.run(arguments[0]).then((r) => arguments[1]("
+            "r.violations.map((v) => [v.id, ...v.nodes.map((n) => n.html)])))",
+            {"resultTypes": ["violations"], **rules},
         )
         if violations:
             found[view] = violations
@@ -350,7 +353,9 @@ def test_a_card_fails_alone(browser, url):
     assert "Copy details" in error.text
     assert "Transfer helps a little here" in browser.text()
     browser.run("window.fetch = window.realFetch")
-    error.find_element("xpath", ".//button[text()='Try again']").click()
+    again = error.find_element("xpath", ".//button[text()='Try again']")
+    browser.run("arguments[0].focus()", again)
+    browser.press(Keys.ENTER)
     browsing.wait(lambda: not error.is_displayed())
     assert "4 of 12 runs" in browser.text()
 

@@ -284,13 +284,12 @@ export function liveColumns(rows, metric) {
 function estimateCell(estimate, runs, print) {
   if (isNumber(estimate?.mean)) return estimateText(estimate, print);
   if (!runs || runs.length === 0) return MISSING;
-  return runs.map(({ seed, value, low, high }, index) =>
+  return runs.map(({ seed, value, low, high }) =>
     el(
       "div",
       {},
       el("span", { class: "hint" }, `seed ${seed} `),
       interval({ mean: value, low, high }, 3, print),
-      index < runs.length - 1 && "; ",
     ),
   );
 }
@@ -336,7 +335,9 @@ export function shownTable(columns, rows) {
 
 function textOf(content) {
   if (Array.isArray(content)) {
-    return content.filter(Boolean).map(textOf).join("");
+    const parts = content.filter(Boolean);
+    const areLines = parts.every(({ tagName }) => tagName === "DIV");
+    return parts.map(textOf).join(areLines ? "; " : "");
   }
   return content instanceof Node ? content.textContent : String(content);
 }

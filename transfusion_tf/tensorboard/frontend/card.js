@@ -59,7 +59,6 @@ export function card(options) {
       parts.error.hidden = true;
       parts.body.hidden = false;
       options.draw(parts.body, data);
-      status.width = parts.body.clientWidth;
       const hasFigure = parts.body.querySelector("svg") !== null;
       for (const tool of parts.figureTools) tool.hidden = !hasFigure;
       if (!parts.table.hidden) showTable(parts, options, data);
@@ -92,9 +91,10 @@ export function card(options) {
     status.near = near;
     if (near && status.stale) section.reload();
   };
-  section.resized = () => {
-    const width = parts.body.clientWidth;
-    if (status.loaded && width > 0 && width !== status.width) section.redraw();
+  section.resized = (width) => {
+    const isOther = status.width !== undefined && width !== status.width;
+    status.width = width;
+    if (isOther && width > 0) section.redraw();
   };
   addTools(parts, options, guarded, () => status.data);
   observe(section);
@@ -304,7 +304,10 @@ function observe(section) {
     { rootMargin: "300px" },
   );
   sizes ??= new ResizeObserver((entries) => {
-    for (const entry of entries) entry.target.resized();
+    // Asking the element for its width would lay out the page once more.
+    for (const { target, contentRect } of entries) {
+      target.resized(Math.round(contentRect.width));
+    }
   });
   nearness.observe(section);
   sizes.observe(section);

@@ -166,17 +166,19 @@ function armsCard(document, context, sortables) {
 
 function armsNote({ arms, seeds }) {
   const few = arms.some((arm) => !arm.test);
+  const many = arms.some((arm) => arm.test);
   const paper = arms.some((arm) => arm.paper);
   return el(
     "ul",
     { class: "key" },
-    el(
-      "li",
-      {},
-      el("b", {}, "●"),
-      " mean of the runs; thick: 95 % interval over seeds (Student's t); " +
-        "thin: over seeds and patients; small dots: each run.",
-    ),
+    many &&
+      el(
+        "li",
+        {},
+        el("b", {}, "●"),
+        " mean of the runs; thick: 95 % interval over seeds (Student's t); " +
+          "thin: over seeds and patients; small dots: each run.",
+      ),
     few &&
       el(
         "li",
