@@ -176,9 +176,8 @@ def test_a_link_opens_what_was_chosen(browser, url):
 
 def test_another_tab_and_back_keeps_what_was_chosen(browser, url):
     browser.open(url, "view=about")
-    for tab in ("SCALARS", "TRANSFUSION"):
-        browser.driver.switch_to.default_content()
-        browser.one(".plugin-name, [role=tab]", tab).click()
+    for name in ("SCALARS", "TRANSFUSION"):
+        _show_tab(browser, name)
     browser.enter()
     assert browser.run("return document.documentElement.dataset.view") == (
         "about"
@@ -363,11 +362,7 @@ def test_a_card_fails_alone(browser, url):
 def test_the_reload_button_reads_new_data(browser, url, logdir):
     browser.open(url)
     assert "12 runs in 4 groups" in browser.text()
-    with fabricate.EventFile(logdir / "demo/runs/new-random-seed0") as file:
-        file.point(fabricate.run_info(model="new", model_title="New"))
-        file.scalar("validation/auc", 0, 0.5)
-    name = "demo/runs/new-random-seed0"
-    browsing.wait(lambda: name in browsing.ask(url, "index")["runs"])
+    _write_run(logdir, url, "new")
     assert "12 runs in 4 groups" in browser.text()
     browser.driver.switch_to.default_content()
     browser.one("app-header-reload button").click()
@@ -375,6 +370,40 @@ def test_the_reload_button_reads_new_data(browser, url, logdir):
     browsing.wait(lambda: "13 runs in 5 groups" in browser.text())
     browser.show("Validation while training")
     browsing.wait(lambda: "New, random" in browser.text())
+
+
+def test_a_hidden_tab_reads_when_it_is_shown_again(browser, url, logdir):
+    browser.open(url)
+    _show_tab(browser, "SCALARS")
+    _write_run(logdir, url, "newer")
+    browser.requests()
+    browser.one("app-header-reload button").click()
+    # TensorBoard itself asks for the runs anew, and tells its tabs.
+    asked = []
+    browsing.wait(
+        lambda: (
+            asked.extend(browser.requests())
+            or any("/data/runs" in address for address in asked)
+        )
+    )
+    assert not any("/transfusion/api/" in address for address in asked)
+    _show_tab(browser, "TRANSFUSION")
+    browser.enter()
+    browser.show("Validation while training")
+    browsing.wait(lambda: "Newer, random" in browser.text())
+
+
+def _write_run(logdir, url, name):
+    run = f"demo/runs/{name}-random-seed0"
+    with fabricate.EventFile(logdir / run) as file:
+        file.point(fabricate.run_info(model=name, model_title=name.title()))
+        file.scalar("validation/auc", 0, 0.5)
+    browsing.wait(lambda: run in browsing.ask(url, "index")["runs"])
+
+
+def _show_tab(browser, name):
+    browser.driver.switch_to.default_content()
+    browser.one(".plugin-name, [role=tab]", name).click()
 
 
 def test_under_a_prefix_and_without_eval(browser, logdir, monkeypatch):

@@ -30,7 +30,7 @@ test("defaults are left out of the URL", () => {
 
 test("what is unknown, too long or no choice is not taken", () => {
   const long = "x".repeat(1025);
-  const text = `view=about&evil=1&__proto__=x&band=all&logx=1&study=${long}`;
+  const text = `view=about&evil=1&__proto__=x&constructor=x&band=all&logx=1&study=${long}`;
   assert.deepEqual(parse(text), { ...DEFAULTS, view: "about" });
 });
 
