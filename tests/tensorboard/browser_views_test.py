@@ -66,6 +66,8 @@ def url(tmp_path_factory):
     layers = [f"conv{i // 10}_block{i % 10}" for i in range(NUM_LAYERS)]
     with fabricate.EventFile(logdir / "deep" / "runs" / "deep-seed0") as file:
         file.point(fabricate.run_info(model="deep", model_title="Deep"))
+        file.scalar("validation/auc", 0, np.nan)
+        file.scalar("validation/auc", 44, 0.6)
         for step in STEPS:
             file.point(fabricate.similarity(step, deep_scores(step), layers))
     document = {"schema_version": 1, "name": "pairs", "scatter": SCATTER}
@@ -254,6 +256,11 @@ def test_all_metrics_have_a_card_each(browser, url):
     browser.open(url, "study=demo&view=curves&metric=all")
     titles = texts(browser, ".card h3")
     assert titles == ["train/loss", "validation/auc"]
+
+
+def test_what_is_undefined_in_a_curve_is_said(browser, url):
+    browser.open(url, "study=deep&view=curves")
+    assert "Undefined, therefore not drawn: 1 value." in browser.text()
 
 
 # Similarity.

@@ -3,7 +3,7 @@
 import { card } from "../card.js";
 import { lineChart } from "../chart.js";
 import { checkbox, el, emptyState, replace } from "../dom.js";
-import { isNumber, number } from "../format.js";
+import { count, isNumber, number } from "../format.js";
 import { GREY, groupLook } from "../colors.js";
 import {
   CardList,
@@ -178,6 +178,12 @@ function noteOf(context, metric, data) {
   }
   if (thresholdsOf(context, metric, data).size > 0) {
     parts.push("Ring: the first evaluation above the threshold.");
+  }
+  const missing = Object.values(data.runs)
+    .flatMap(({ values }) => values)
+    .filter((value) => !isNumber(value)).length;
+  if (missing > 0) {
+    parts.push(`Undefined, therefore not drawn: ${count(missing, "value")}.`);
   }
   return parts.join(" ");
 }
