@@ -133,4 +133,5 @@ def test_without_weights_an_older_comparison_stays_as_it_is(
     run.weights_path(0).unlink()
     outcome = studies.run_study(done, study_trainer)
     assert outcome.unfinished == () and outcome.exit_code == 0
+    assert not run.failure_path.exists()
     assert records.read_json(path) == older
