@@ -191,7 +191,6 @@ class Loop:
         """Scores the selected weights, test once, and writes the result."""
         selected = self._selected_step()
         if selected != self.program.step:
-            self._save(self.program.step)  # Others take their place.
             self._load_weights(selected)
         else:
             self._save_weights(selected)
