@@ -142,10 +142,14 @@ class Browser:
 
     def enter(self):
         """Goes into the tab's frame and waits until it is drawn."""
-        self.driver.switch_to.default_content()
-        frame = wait(lambda: self.driver.find_elements("css selector", _FRAME))
-        self.driver.switch_to.frame(frame[0])
+        self.enter_frame()
         self.settle()
+
+    def enter_frame(self):
+        """Goes into the tab's frame, be it hidden or not."""
+        self.driver.switch_to.default_content()
+        frame = wait(lambda: self.all(_FRAME))
+        self.driver.switch_to.frame(frame[0])
 
     def settle(self):
         """Waits until every card near the window is drawn or has failed."""
