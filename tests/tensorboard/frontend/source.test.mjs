@@ -15,6 +15,7 @@ class Server {
     this.steps = Object.fromEntries(this.names.map((run) => [run, 0]));
     this.requests = [];
     this.status = 200;
+    this.kind = "similarity";
     this.source = new HttpSource((url) => this.get(url));
   }
 
@@ -38,7 +39,7 @@ class Server {
       const tags = { t: { content: 0, max_step: this.steps[run] } };
       runs[run] = { group: `g${Math.floor(i / 3)}`, tags };
     }
-    return { runs, contents: [{ kind: "similarity" }] };
+    return { runs, contents: [{ kind: this.kind }] };
   }
 
   about(runs) {
@@ -116,6 +117,15 @@ test("a reload asks again for what has changed only", async () => {
   const answer = await source.tensors("t", server.names);
   assert.deepEqual(answer.runs, { r0: 0, r1: 44, r2: 0 });
   assert.deepEqual(server.asked("tensors")[1].runs, ["r1"]);
+});
+
+test("a reload asks for a report again, whose step stays the same", async () => {
+  const server = new Server(1);
+  server.kind = "study";
+  await server.source.tensors("t", ["r0"]);
+  await server.source.reload();
+  await server.source.tensors("t", ["r0"]);
+  assert.equal(server.asked("tensors").length, 2);
 });
 
 test("a reload asks for scalars again, whose steps no index tells", async () => {

@@ -37,7 +37,12 @@ export class HttpSource {
     for (const key of this.#tensors.keys()) {
       const [tag, , run] = JSON.parse(key);
       const newest = (index) => JSON.stringify(index?.runs[run]?.tags[tag]);
-      if (newest(before) !== newest(after)) this.#tensors.delete(key);
+      // A study's report is written again at the same step.
+      const { content } = after.runs[run]?.tags[tag] ?? {};
+      const isReport = after.contents[content]?.kind === "study";
+      if (isReport || newest(before) !== newest(after)) {
+        this.#tensors.delete(key);
+      }
     }
     return after;
   }
