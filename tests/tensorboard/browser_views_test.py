@@ -33,6 +33,7 @@ OTHER_RUN = "demo/runs/cbr_small-random-seed1"
 TAG = "transfusion/similarity/before_after/cka"
 NUM_LAYERS = 177
 STEPS = (0, 44, 88)
+MANY_INITS = ("mean_var", "random", "shuffle", "transfer", "transfuse:conv1")
 SCATTER = [
     {
         "title": "Alike from the start",
@@ -59,6 +60,19 @@ def deep_scores(step):
     return scores
 
 
+def write_many_groups(directory):
+    """Five initializations of three seeds, their first filters and scores."""
+    for place, init in enumerate(MANY_INITS):
+        for seed in range(3):
+            with fabricate.EventFile(directory / f"{init}-seed{seed}") as file:
+                file.point(fabricate.run_info(init=init, seed=seed))
+                for step in STEPS[1:]:
+                    file.scalar("validation/auc", step, place / 10 + seed / 50)
+                for step in (0, STEPS[-1]):
+                    kernel = np.full([4, 3, 3, 3], seed + step, np.float32)
+                    file.point(points.filters(step, kernel, layer=init))
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     logdir = tmp_path_factory.mktemp("logdir")
@@ -74,8 +88,9 @@ def url(tmp_path_factory):
     document |= {"profiles": [], "arms": [], "pairs": []}
     with fabricate.EventFile(logdir / "pairs" / "report") as file:
         file.point(points.study(document))
+    write_many_groups(logdir / "many" / "runs")
     address = browsing.serve_tensorboard(logdir)
-    browsing.wait(lambda: len(browsing.ask(address, "index")["runs"]) >= 16)
+    browsing.wait(lambda: len(browsing.ask(address, "index")["runs"]) >= 31)
     return address
 
 
@@ -219,6 +234,28 @@ def test_curves_show_each_groups_mean_and_first_step_above(browser, url):
     for mean in expected:
         assert min(abs(mean - shown) for shown in means) < 6e-4
     assert sum(row[1] == "mean" for row in rows) == len(expected)
+
+
+def test_many_groups_have_a_panel_each_beside_random(browser, url):
+    browser.open(url, "study=many&view=curves")
+    titles = [f"CBR-Tiny, {init}" for init in MANY_INITS]
+    assert texts(browser, ".card h3") == ["validation/auc", *titles]
+    bands = "g[clip-path] path[opacity='0.16']"
+    assert browser.all(f"{card(browser, 'validation/auc')} {bands}") == []
+    for title in titles:
+        browser.show(title)
+        assert len(browser.all(f"{card(browser, title)} {bands}")) == 1
+        of_random = {"CBR-Tiny, random (mean of 3 seeds)"}
+        assert set(texts(browser, f"{card(browser, title)} .legend text")) == (
+            of_random | {f"{title} (mean of 3 seeds)"}
+        )
+    # One range for all: the lowest and highest end of any band.
+    end = "g > text[text-anchor='end']"
+    ticks = {
+        tuple(texts(browser, f"{card(browser, title)} .chart > {end}"))
+        for title in titles
+    }
+    assert len(ticks) == 1 and len(ticks.pop()) > 3
 
 
 def test_every_seed_has_its_line_and_is_read_by_keyboard(browser, url):
@@ -594,6 +631,19 @@ def test_filters_are_ordered_read_and_summed_up(browser, url):
     browser.press(Keys.ARROW_RIGHT)
     largest = int(np.linalg.norm(after, axis=1).argmax())
     assert said(browser).startswith(f"filter {largest} (1 of 32)")
+
+
+def test_random_and_transfer_are_side_by_side_if_there_are_both(browser, url):
+    browser.open(url, "study=many&view=filters")
+    assert texts(browser, ".card h3") == [
+        "CBR-Tiny, random, seed 0: random"
+    ]  # Each initialization's layer has another name here.
+    beside = browser.run(
+        "return [...document.querySelectorAll('.field')].find((field) => "
+        "field.textContent.startsWith('Beside it'))"
+        ".querySelector('select').value"
+    )
+    assert beside == "many/runs/transfer-seed0"
 
 
 def test_one_run_of_filters_alone(browser, url):

@@ -5,6 +5,7 @@ import { lineChart } from "../chart.js";
 import { checkbox, el, emptyState, replace } from "../dom.js";
 import { count, isNumber, number } from "../format.js";
 import { GREY, groupLook } from "../colors.js";
+import { extent, niceDomain } from "../scale.js";
 import {
   CardList,
   cardGrid,
@@ -18,7 +19,15 @@ export const id = "curves";
 export const title = "Curves";
 
 const ALL = "all";
+const BASELINE = "random";
+const NO_BAND = { low: undefined, high: undefined };
+// Without a key, no step of it is marked as the first above a threshold.
+const IN_GREY = { color: GREY, marker: undefined, key: undefined };
 const HEIGHT = 380;
+const PANEL_WIDTH = 400;
+const PANEL_HEIGHT = 260;
+// More bands than these in one chart hide one another.
+const MOST_BANDS = 4;
 const LINES = [
   { value: "band", label: "mean and 95 % band of each group" },
   { value: "seeds", label: "every seed" },
@@ -84,14 +93,21 @@ export function mount(root, context) {
     lines.update(LINES, state.get("band"));
     logarithmic.querySelector("input").checked = state.get("logx") === "on";
     turn += 1; // New data or another look: each card loads again, from memory.
-    cards.show(
-      (chosen === ALL ? metrics : [chosen]).map((tag) => ({
-        key: `${tag} ${chosen === ALL}`,
+    const panels = chosen === ALL ? [] : panelsOf(context, runs);
+    const isMeans = panels.length > 0;
+    cards.show([
+      ...(chosen === ALL ? metrics : [chosen]).map((tag) => ({
+        key: `${tag} ${chosen === ALL} ${isMeans}`,
         version: turn,
-        make: () => metricCard(context, tag, chosen !== ALL),
+        make: () => metricCard(context, tag, { isWide: chosen !== ALL, isMeans }),
       })),
-    );
-    return setColumns(grid, chosen === ALL ? 480 : null);
+      ...panels.map(({ key }) => ({
+        key: `${chosen} ${key}`,
+        version: turn,
+        make: () => metricCard(context, chosen, { panel: key }),
+      })),
+    ]);
+    return setColumns(grid, chosen === ALL ? 480 : isMeans ? PANEL_WIDTH : null);
   };
   update();
   return { update, destroy: () => {} };
@@ -125,12 +141,27 @@ function validationTag({ metric }) {
   return `validation/${metric}`;
 }
 
-function metricCard(context, metric, isWide) {
-  const { state } = context;
-  return card({
-    title: metric,
-    fileName: `curves-${metric}`,
-    note: (data) => noteOf(context, metric, data),
+/** The groups that get a panel each: all, where there are too many bands. */
+function panelsOf(context, runs) {
+  if (context.state.get("band") !== "band") return [];
+  const selected = new Set(runs);
+  const groups = studyGroups(context).filter(({ group }) =>
+    group.runs.some((run) => selected.has(run)),
+  );
+  return groups.length > MOST_BANDS ? groups : [];
+}
+
+/**
+ * A chart of a metric: of all groups, their means alone if there are panels,
+ * or the panel of one group, with the mean of its baseline in grey.
+ */
+function metricCard(context, metric, { isWide, isMeans, panel }) {
+  const { state, index } = context;
+  const heading = panel ? index.groups[panel].label : metric;
+  const element = card({
+    title: heading,
+    fileName: `curves-${metric}${panel ? `-${heading}` : ""}`,
+    note: (data) => (panel ? null : noteOf(context, metric, data, isMeans)),
     load: () =>
       context.source.curves(
         metric,
@@ -139,16 +170,18 @@ function metricCard(context, metric, isWide) {
           .filter((run) => context.index.runs[run].scalars.includes(metric)),
       ),
     draw: (container, data) => {
-      const series = seriesOf(context, data);
+      const all = seriesOf(context, data);
+      const series = panel ? panelSeries(context, all, panel) : all;
+      if (isMeans) for (const one of series) Object.assign(one, NO_BAND);
       const thresholds = thresholdsOf(context, metric, data);
       replace(
         container,
         lineChart({
-          title: metric,
+          title: panel ? `${heading}: ${metric}` : metric,
           width: container.clientWidth,
-          height: isWide ? HEIGHT : 300,
+          height: panel ? PANEL_HEIGHT : isWide ? HEIGHT : 300,
           x: { label: "training step", log: state.get("logx") === "on" },
-          y: { label: metric },
+          y: { label: metric, domain: panel ? wholeDomain(all) : undefined },
           series,
           rules: [...new Set(thresholds.values())].map((y) => ({
             y,
@@ -159,18 +192,50 @@ function metricCard(context, metric, isWide) {
         }),
       );
     },
-    table: (data) => tableOf(context, data),
+    table: (data) => tableOf(context, data, panel),
   });
+  if (isMeans) element.style.gridColumn = "1 / -1";
+  return element;
 }
 
-function noteOf(context, metric, data) {
+/** The lines of a group, and in grey the mean of the same model from random. */
+function panelSeries(context, all, panel) {
+  const own = context.index.groups[panel];
+  const isBaseline = ({ group }) =>
+    own.init !== BASELINE &&
+    group.init === BASELINE &&
+    ["model", "study", "task"].every((name) => group[name] === own[name]);
+  const baseline = studyGroups(context).find(isBaseline);
+  const mean = all.find(({ key, low }) => low && key === baseline?.key);
+  return [
+    ...(mean ? [{ ...mean, ...NO_BAND, ...IN_GREY }] : []),
+    ...all.filter(({ key }) => key === panel),
+  ];
+}
+
+/** One range for all panels, so that they can be compared. */
+function wholeDomain(series) {
+  const values = series
+    .flatMap(({ points, low, high }) => [
+      ...points.map(([, y]) => y),
+      ...(low ?? []),
+      ...(high ?? []),
+    ])
+    .filter(isNumber);
+  return values.length > 0 ? niceDomain(extent(values), 5) : undefined;
+}
+
+function noteOf(context, metric, data, isMeans) {
   const isBand = context.state.get("band") === "band";
   const groups = Object.values(data.groups);
   const parts = [];
   if (isBand && groups.some(({ mean }) => mean)) {
     parts.push(
       "Line: mean of the seeds at the steps they share. " +
-        "Band: 95 % interval of the mean (Student's t).",
+        (isMeans
+          ? "With its 95 % interval (band, Student's t) each group has a panel " +
+            "below; grey there: the mean of the same model from random."
+          : "Band: 95 % interval of the mean (Student's t)."),
     );
   } else parts.push("A line a seed.");
   if (isBand && groups.some(({ mean }) => !mean)) {
@@ -257,9 +322,9 @@ function firstAbove({ key, label, color, points }, thresholds) {
   return [{ x, y, color, text: `${label}: first above ${threshold} at step ${x}` }];
 }
 
-function tableOf(context, data) {
+function tableOf(context, data, panel) {
   const rows = studyGroups(context)
-    .filter(({ key }) => data.groups[key])
+    .filter(({ key }) => data.groups[key] && (!panel || key === panel))
     .flatMap(({ key, group: { label } }) => {
       const { steps, mean, low, high, seeds } = data.groups[key];
       return [

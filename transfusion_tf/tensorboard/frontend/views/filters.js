@@ -53,8 +53,7 @@ export function mount(root, context) {
       "p",
       { class: "hint", style: { "margin-bottom": "10px" } },
       "Filters of the first convolution before and after training (the paper's " +
-        "Figure 5). Large models keep most of what they began with; filters that " +
-        "changed show where training has worked.",
+        "Figure 5). Difference: where training has worked; mid grey is no change.",
     ),
     controls,
     empty,
@@ -71,9 +70,10 @@ export function mount(root, context) {
       value,
       label: runTitle(context.index, value),
     }));
-    const first = runs.includes(state.get("run")) ? state.get("run") : runs[0];
+    const first = firstOf(context, runs);
     const second = besideOf(context, runs, first);
-    const layers = [...new Set(all.map(({ content }) => content.layer))];
+    const own = all.filter((item) => item.run === first);
+    const layers = [...new Set(own.map(({ content }) => content.layer))];
     const shown = layers.includes(state.get("layer"))
       ? state.get("layer")
       : layers[0];
@@ -101,12 +101,32 @@ export function mount(root, context) {
   return { update, destroy: () => {} };
 }
 
+/** The run chosen, else one from random beside which one from transfer stands. */
+function firstOf({ index, state }, runs) {
+  const wanted = state.get("run");
+  if (runs.includes(wanted)) return wanted;
+  const isPaired = (run) =>
+    index.runs[run].info?.init === "random" &&
+    counterparts(index, runs, run).some(isTransfer(index));
+  return runs.find(isPaired) ?? runs[0];
+}
+
 /** The run beside: that which was chosen, else the other initialization's. */
 function besideOf({ index, state }, runs, first) {
   const wanted = state.get("beside");
   if (wanted === NONE || runs.includes(wanted)) return wanted;
-  const own = index.runs[first].info;
-  const isCounterpart = (run) => {
+  const others = counterparts(index, runs, first);
+  return others.find(isTransfer(index)) ?? others[0] ?? NONE;
+}
+
+function isTransfer(index) {
+  return (run) => index.runs[run].info.init === "transfer";
+}
+
+/** The runs that differ from one in their initialization alone. */
+function counterparts(index, runs, one) {
+  const own = index.runs[one].info;
+  return runs.filter((run) => {
     const { info } = index.runs[run];
     return (
       info &&
@@ -114,8 +134,7 @@ function besideOf({ index, state }, runs, first) {
       info.init !== own.init &&
       ["model", "task", "seed", "fold"].every((key) => info[key] === own[key])
     );
-  };
-  return runs.find(isCounterpart) ?? NONE;
+  });
 }
 
 function optionsOf(choices) {

@@ -107,24 +107,46 @@ function nothing() {
 
 function reportCards(document, context, sortables) {
   return [
-    verdictCard(document),
+    document.missing.length > 0 && missingCard(document),
     armsCard(document, context, sortables),
     document.pairs?.length > 0 && pairsCard(document.pairs, context, sortables),
+    verdictCard(document),
   ];
 }
 
-function verdictCard(document) {
-  const { name, task, verdict, notes, missing, command } = document;
-  const list = (items) =>
+function missingCard({ missing, command }) {
+  return el(
+    "section",
+    { class: "card", "aria-labelledby": "missing" },
     el(
-      "ul",
-      {},
-      items.map((item) => el("li", {}, item)),
-    );
+      "h3",
+      { id: "missing" },
+      `Not finished, so not counted: ${count(missing.length, "run")}`,
+    ),
+    list(missing.slice(0, 20)),
+    missing.length > 20 && el("p", {}, `and ${missing.length - 20} more.`),
+    el("p", {}, "The study goes on where it stopped, by its command:"),
+    el(
+      "pre",
+      { tabindex: 0, role: "group", "aria-label": "command" },
+      el("code", {}, command),
+    ),
+  );
+}
+
+function list(items) {
+  return el(
+    "ul",
+    {},
+    items.map((item) => el("li", {}, item)),
+  );
+}
+
+function verdictCard({ name, task, verdict, notes }) {
   return el(
     "section",
     { class: "card", "aria-labelledby": "verdict" },
-    el("h3", { id: "verdict" }, `What ${name} says of ${task}`),
+    el("h3", { id: "verdict" }, `In words: what ${name} says of ${task}`),
     el(
       "div",
       { class: "verdict" },
@@ -134,17 +156,6 @@ function verdictCard(document) {
         .map((line) => el("p", {}, line)),
     ),
     notes?.length > 0 && [el("h4", {}, "Notes"), list(notes)],
-    missing.length > 0 && [
-      el("h4", {}, `Not finished, so not counted: ${count(missing.length, "run")}`),
-      list(missing.slice(0, 20)),
-      missing.length > 20 && el("p", {}, `and ${missing.length - 20} more.`),
-      el("p", {}, "The study goes on where it stopped, by its command:"),
-      el(
-        "pre",
-        { tabindex: 0, role: "group", "aria-label": "command" },
-        el("code", {}, command),
-      ),
-    ],
   );
 }
 

@@ -94,7 +94,9 @@ export function mount(root, context) {
       ofMeasure.length + running.length === 0 ? nothing(problem) : null,
     );
     report.show(reportItems(context, ofMeasure));
-    live.show(liveItems(context, running, steps));
+    const isShown = ofMeasure.length > 0 && (await isOneStep(context, running));
+    if (own !== turn) return;
+    live.show(isShown ? [] : liveItems(context, running, steps));
     steps.update();
   };
   update();
@@ -322,6 +324,11 @@ function reuseSeries(arms) {
 }
 
 // As runs train.
+
+/** Whether there is the end of training only, which the report shows. */
+async function isOneStep(context, [first]) {
+  return !first || (await allSteps(context, first)).steps.length < 2;
+}
 
 function liveItems(context, tensors, steps) {
   const { index, state } = context;

@@ -4,7 +4,7 @@ import { card } from "../card.js";
 import { lineChart } from "../chart.js";
 import { GREY } from "../colors.js";
 import { el, emptyState, replace } from "../dom.js";
-import { interval, isNumber, number } from "../format.js";
+import { isNumber, number } from "../format.js";
 import { extent, niceDomain } from "../scale.js";
 import { CardList, cardGrid, lookOf, studyDocument } from "./common.js";
 
@@ -126,11 +126,18 @@ function fitText({ fit, points }) {
       "the same place on an axis."
     );
   }
-  const r2 = interval({ mean: fit.r2, low: fit.r2_low, high: fit.r2_high }, 2);
+  const r2 = r2Text(fit);
+  const sign = fit.intercept < 0 ? "−" : "+";
   return (
     `R² ${r2}, n = ${fit.num_points}; by least squares ` +
-    `y = ${number(fit.slope, 2)} x + ${number(fit.intercept, 2)}.`
+    `y = ${number(fit.slope, 2)} x ${sign} ${number(Math.abs(fit.intercept), 2)}.`
   );
+}
+
+/** A share: a small one is 0.00, not a power of ten. */
+function r2Text({ r2, r2_low: low, r2_high: high }) {
+  const text = (value) => (isNumber(value) ? value.toFixed(2) : "–");
+  return `${text(r2)} (${text(low)} to ${text(high)})`;
 }
 
 /** Similarities lie from 0 to 1: one scale shows what has changed. */
@@ -165,7 +172,7 @@ function fitLine({ fit, points }) {
   const range = extent(points.map(({ x }) => x));
   if (!fit || !range) return [];
   const { slope, intercept, num_points: n } = fit;
-  const r2 = interval({ mean: fit.r2, low: fit.r2_low, high: fit.r2_high }, 2);
+  const r2 = r2Text(fit);
   return [
     {
       label: `least squares: R² ${r2}, n = ${n}`,

@@ -226,9 +226,9 @@ function stepText({ step, otherStep }) {
 }
 
 function domainOf({ state }, { content, other }, { fitted }) {
-  const [low, high] = content.measure.range;
-  const isBounded = isNumber(low) && isNumber(high);
-  const isFit = state.get("range") === "fit" || !isBounded;
+  const whole = wholeRange(content.measure);
+  const isFit = state.get("range") === "fit" || whole === null;
+  const [low, high] = whole ?? [];
   if (other) {
     const size = isFit
       ? Math.max(...(fitted ?? [0]).map(Math.abs)) || 1
@@ -238,6 +238,11 @@ function domainOf({ state }, { content, other }, { fitted }) {
   if (!isFit) return [low, high];
   const [least, most] = fitted ?? [0, 1];
   return least < most ? [least, most] : [least - 0.5, most + 0.5];
+}
+
+/** From 0 where chance alone goes below; null of a measure without an end. */
+function wholeRange({ range: [low, high] }) {
+  return isNumber(high) ? [isNumber(low) ? low : 0, high] : null;
 }
 
 /** The layer whose profile is open, if this heat map has it. */
@@ -379,9 +384,8 @@ function profileCard(view, item) {
 const NULL_ENTRY = { label: "null level", color: GREY, dash: "4 3", width: 1 };
 
 function profileDomain({ state }, { content }) {
-  const [low, high] = content.measure.range;
   const isFixed = state.get("range") === "fixed";
-  return isFixed && isNumber(low) && isNumber(high) ? [low, high] : undefined;
+  return (isFixed && wholeRange(content.measure)) || undefined;
 }
 
 function profileSeries(context, item, shown, { axis, index }) {
