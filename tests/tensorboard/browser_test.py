@@ -453,7 +453,7 @@ def test_a_page_of_its_own_needs_no_tensorboard(browser, url, tmp_path):
         browser.settle()
         assert "Versions" in browser.text()
         browser.one("[role=tab]", "Overview").click()
-        browser.one("h3", "What demo says")
+        browser.one("h3", "what demo says")
         assert "study=demo" in browser.run("return location.hash")
         assert "Transfer helps a little here" in browser.text()
         browser.driver.get("about:blank")
