@@ -12,13 +12,13 @@ from scipy import stats
 from tests.reporting import fabricate
 from transfusion_tf import evaluation, reporting
 from transfusion_tf.reporting import (
-    names,
     paper_values,
     run_pair_figures,
     run_pair_tables,
 )
 from transfusion_tf.reporting.run_pairs import summarize_run_pairs
 from transfusion_tf.reporting.study import read_study
+from transfusion_tf.tensorboard import names
 
 LITE, TINY = "efficientnet_lite0", "cbr_tiny"
 
