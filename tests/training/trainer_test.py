@@ -139,6 +139,40 @@ def test_a_run_stopped_while_it_scores_ends_with_the_same_bits(
     assert_same_run(run.path, tmp_path / "undisturbed")
 
 
+def test_a_run_killed_after_its_stopped_evaluation_ends_with_the_same_bits(
+    folder_config, tmp_path, monkeypatch
+):
+    config = dataclasses.replace(folder_config, checkpoint_every_steps=1000)
+    trainer = training.Trainer()
+    trainer.train(config, tmp_path / "undisturbed")
+    run = records.RunDirectory(tmp_path / "run")
+    steps = sorted(
+        {
+            row["step"]
+            for row in records.RunDirectory(tmp_path / "undisturbed").metrics()
+        }
+    )
+    # Its last look before the first evaluation ends: saved, not evaluated.
+    trainer.stop_request = StopAtLook(steps[0] + 1)
+    with pytest.raises(training.Interrupted):
+        trainer.train(config, run.path)
+    assert run.metrics() == []
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    trainer.stop_request = training.StopRequest()
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(training.Program, "train_step", killed)
+        trainer.train(config, run.path)
+    assert {row["step"] for row in run.metrics()} == {steps[0]}
+    trainer.train(config, run.path)
+    assert_same_run(run.path, tmp_path / "undisturbed")
+
+
 def test_what_one_process_cannot_reach_is_no_worker(
     trainer, folder_config, tmp_path, monkeypatch
 ):

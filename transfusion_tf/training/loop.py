@@ -327,6 +327,9 @@ class Loop:
         self.saved_step = step
         # What was logged after the checkpoint will be logged again.
         self.rows = [r for r in self.shared.metrics() if r["step"] <= step]
+        if any(row["step"] == step for row in self._evaluations()):
+            # Logged after the checkpoint of a run that was stopped before.
+            self.program.loss_sum.assign(0.0)
         self.seconds = max((r["seconds"] for r in self.rows), default=0.0)
         self.similarity_seconds += max(
             (r.get("similarity_seconds", 0.0) for r in self.rows), default=0.0
