@@ -9,7 +9,7 @@ import tensorflow as tf
 from etils import epath
 
 from tests.tensorboard.writer_test import read
-from transfusion_tf import records, studies
+from transfusion_tf import analysis, records, studies
 from transfusion_tf.studies import executor
 
 MATRIX = "transfusion/similarity/before_after/averaged_cka"
@@ -120,6 +120,36 @@ def test_a_comparison_of_an_older_version_is_completed(
     times = {p: p.stat().mtime for p in run.path.glob("*.*")}
     studies.run_study(done, study_trainer)
     assert {p: p.stat().mtime for p in times} == times
+
+
+def test_a_comparison_that_cannot_be_completed_is_told_until_it_is(
+    done, study_trainer, monkeypatch
+):
+    run, path = paths_of(done)
+    made = records.read_json(path)
+    older = {k: v for k, v in made.items() if k != "matrix"}
+    records.write_json(path, older)
+
+    def fail(*_, **__):
+        raise ValueError("The weights are damaged.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(analysis, "capture_checkpoint", fail)
+        outcome = studies.run_study(done, study_trainer)
+    assert outcome.unfinished == () and outcome.report is not None
+    [told] = outcome.incomplete
+    assert told.state == "done"
+    assert "not completed" in told.reason
+    assert "ValueError: The weights are damaged." in told.reason
+    assert str(told) in outcome.describe(done)
+    assert outcome.exit_code == 1
+    assert studies.study_status(done) == [told]
+    assert records.read_json(path) == older
+
+    outcome = studies.run_study(done, study_trainer)
+    assert outcome.incomplete == () and outcome.exit_code == 0
+    assert "matrix" in records.read_json(path)
+    assert not run.failure_path.exists()
 
 
 def test_without_weights_an_older_comparison_stays_as_it_is(

@@ -76,7 +76,15 @@ def test_a_run_is_done_when_it_is_trained_and_compared(study):
 def test_what_is_saved_and_who_was_asked_is_told(study):
     run = run_of(study, 0)
     begin(run)
-    records.write_jsonl(run.metrics_path, [{"step": 2}, {"step": 4}])
+    rows = [
+        {"step": 0, "split": "probe"},
+        {"step": 2, "split": "validation"},
+        {"step": 4, "split": "validation"},
+        {"step": 5, "split": "probe"},
+    ]
+    records.write_jsonl(run.metrics_path, rows[:1])
+    assert told(study)[NAMES[0]][1].startswith("begun, not evaluated yet")
+    records.write_jsonl(run.metrics_path, rows)
     records.write_json(run.job_path, {"job_id": "77_0", "time": "then"})
     state, reason = told(study)[NAMES[0]]
     assert state == "waiting"

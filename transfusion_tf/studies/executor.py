@@ -111,17 +111,20 @@ class Outcome:
         report: The report of the runs that are done, also written to
             `report/`; None if none is done.
         unfinished: The runs that are not done.
+        incomplete: The runs that are done, but for what this version adds to
+            their comparisons, which has failed.
         is_awaited: Whether they were to be done by now: Slurm's are not.
     """
 
     report: reporting.Report | None
     unfinished: tuple[RunStatus, ...]
+    incomplete: tuple[RunStatus, ...]
     is_awaited: bool
 
     @property
     def exit_code(self) -> int:
         """What a program ends with: 1 where a run has failed."""
-        return int(self.is_awaited and bool(self.unfinished))
+        return int(self.is_awaited and bool(self.unfinished or self.incomplete))
 
     def describe(self, study: Study) -> str:
         """Says what came out, what is missing, and how to go on.
@@ -137,6 +140,13 @@ class Outcome:
                 f"Report: {study.path / 'report'}",
                 f"TensorBoard: tensorboard --logdir {study.path}",
             ]
+        if self.incomplete:
+            parts += ["", *map(str, self.incomplete)]
+            parts.append(
+                f"{len(self.incomplete)} runs are done, but their comparisons "
+                "of an earlier version could not be completed. Mend what is "
+                "said above; the same command tries again."
+            )
         if self.unfinished:
             parts += ["", *map(str, self.unfinished)]
             parts.append(
@@ -251,6 +261,7 @@ def run_study(
 def _conclude(study: Study, *, is_awaited: bool) -> Outcome:
     states = study_status(study)
     unfinished = tuple(run for run in states if run.state != "done")
+    incomplete = tuple(r for r in states if r.state == "done" and r.reason)
     report = None
     if len(unfinished) < len(states):
         directory = study.path / "report"
@@ -260,7 +271,7 @@ def _conclude(study: Study, *, is_awaited: bool) -> Outcome:
         page.unlink(missing_ok=True)
         if _num_bytes_shown(study) <= _MOST_BYTES_OF_A_PAGE:
             reporting.write_page(study.path, report.document, page)
-    return Outcome(report, unfinished, is_awaited)
+    return Outcome(report, unfinished, incomplete, is_awaited)
 
 
 def _num_bytes_shown(study: Study) -> int:

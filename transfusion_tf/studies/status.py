@@ -17,7 +17,8 @@ class RunStatus:
         name: The run's name.
         state: "done" (trained and compared), "running", "failed" or
             "waiting".
-        reason: Where it stands, who is at it, or what stopped it.
+        reason: Where it stands, who is at it, or what stopped it; of a run
+            that is done, why an older comparison of it was not completed.
     """
 
     name: str
@@ -121,20 +122,25 @@ def run_state(study: Study, config: training.TrainConfig) -> tuple[str, str]:
     """Returns state and reason of a run, by what is in its directory."""
     run = study.run(config)
     if study.is_done(config):
-        return "done", ""
+        told = _failure(run)
+        return "done", told and f"comparison not completed: {told}"
     holder = run.holder()
     if holder is not None:
         return "running", f"{holder}; {_progress(run)}"
-    if run.failure_path.exists():
-        failure = records.read_json(run.failure_path)
-        return (
-            "failed",
-            f"{failure['time']} {failure['error']}: {failure['message']}",
-        )
+    if told := _failure(run):
+        return "failed", told
     reason = _progress(run)
     if run.config_path.exists() and not run.has_lock:
         reason += "; an object store has no locks, a process may be at it"
     return "waiting", reason
+
+
+def _failure(run: records.RunDirectory) -> str:
+    """Returns what the last attempt has failed with; empty if it has not."""
+    if not run.failure_path.exists():
+        return ""
+    failure = records.read_json(run.failure_path)
+    return f"{failure['time']} {failure['error']}: {failure['message']}"
 
 
 def _progress(run: records.RunDirectory) -> str:
@@ -142,13 +148,13 @@ def _progress(run: records.RunDirectory) -> str:
         return "trained, not compared yet"
     if not run.config_path.exists():
         return "not begun"
-    metrics = run.metrics()
-    if not metrics:
+    evaluated = [r["step"] for r in run.metrics() if r["split"] != "probe"]
+    if not evaluated:
         return "begun, not evaluated yet"
     written = datetime.datetime.fromtimestamp(
         run.metrics_path.stat().mtime, datetime.UTC
     )
     return (
-        f"begun, evaluated at step {metrics[-1]['step']} "
+        f"begun, evaluated at step {evaluated[-1]} "
         f"{written.strftime('%Y-%m-%dT%H:%M:%SZ')}"
     )
