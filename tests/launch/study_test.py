@@ -232,7 +232,6 @@ def test_runs_of_a_study_are_compared_in_pairs_and_reported(
     )
     assert process.returncode == 0, process.stderr[-3000:]
     assert "2 comparisons in" in process.stdout
-    assert "6/6" in process.stderr  # Four captures and two pairs.
     output_dir = study_dir / "comparisons" / f"{RUNS[0]}-and-{RUNS[1]}-after"
     comparison = records.read_json(output_dir / "comparison.json")
     # The same pair alone is the same request. Without data it cannot be
@@ -266,9 +265,14 @@ def test_the_report_is_remade_from_published_records_alone(
         f"--study_dir={study_dir}",
         f"--publish_records={published}",
         f"--output_dir={tmp_path / 'report'}",
+        "--html",
     )
     assert process.returncode == 0, process.stderr[-3000:]
-    expected = sorted((study_dir / "report").iterdir())
+    expected = sorted(
+        path
+        for path in (study_dir / "report").iterdir()
+        if "tfevents" not in path.name
+    )
     assert [p.name for p in expected] == sorted(
         p.name for p in (tmp_path / "report").iterdir()
     )

@@ -89,7 +89,15 @@ def study_dir(tmp_path_factory):
             "run": "cbr_tiny-random-fold1-seed1",
             "other_run": "cbr_tiny-random-fold1-seed1",
             "measure": "cca",
-            "protocol": {},
+            "protocol": {
+                "num_positions": 10_000,
+                "num_channels": 64,
+                "repeats": 5,
+                "channels": "same",
+                "batch_norm": "moving statistics",
+                "split": "test",
+                "num_images": 387,
+            },
             "stages": [{"stage": "conv1", "score": 0.8, "null": 0.1}],
         },
     )
