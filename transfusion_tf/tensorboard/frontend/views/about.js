@@ -108,6 +108,17 @@ function problems({ problems: found }) {
 }
 
 function sampling({ sampling: { limit, set_by: setBy } }) {
+  if (setBy === "tensorboard") {
+    return section(
+      "Which steps are here",
+      el(
+        "p",
+        {},
+        "This TensorBoard did not let the plugin say how many steps of each " +
+          "series are kept: some may be missing, step 0 among them.",
+      ),
+    );
+  }
   const steps = limit === 0 ? "every step" : `up to ${count(limit, "step")}`;
   const who =
     setBy === "user"
