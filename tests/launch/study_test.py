@@ -268,11 +268,13 @@ def test_the_report_is_remade_from_published_records_alone(
         "--html",
     )
     assert process.returncode == 0, process.stderr[-3000:]
+    # Event files hold times; `tests/reporting/events_test.py` reads them.
     expected = sorted(
         path
         for path in (study_dir / "report").iterdir()
-        if "tfevents" not in path.name
+        if not path.name.startswith("events.")
     )
+    assert "report.html" in [path.name for path in expected]
     assert [p.name for p in expected] == sorted(
         p.name for p in (tmp_path / "report").iterdir()
     )

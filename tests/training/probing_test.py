@@ -220,7 +220,7 @@ def test_probes_before_the_first_evaluation_and_early_stopping_agree(
     )
     trainer.train(config, tmp_path / "run")
     run = records.RunDirectory(tmp_path / "run")
-    assert [row["step"] for row in rows_of(run, "probe")[:2]] == [0, 1]
+    assert [row["step"] for row in rows_of(run, "probe")][:2] == [0, 1]
     assert rows_of(run, "validation")[0]["step"] == 3
 
 
