@@ -259,7 +259,8 @@ def test_the_report_is_remade_from_published_records_alone(
     undisturbed, tmp_path
 ):
     study_dir, _ = undisturbed
-    published = tmp_path / "records"
+    # A page names runs by their study's directory.
+    published = tmp_path / study_dir.name
     process = running.run(
         "report",
         f"--study_dir={study_dir}",
