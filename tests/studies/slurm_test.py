@@ -132,6 +132,7 @@ def test_where_slurm_does_not_answer_nothing_is_submitted_twice(study, cluster):
         ("77_1|OUT_OF_MEMORY|\n", "ended as OUT_OF_MEMORY; its log"),
         ("77_1|CANCELLED by 0|\n", "ended as CANCELLED by 0; its log"),
         ("", "ended without a word; its log"),
+        ("77_1||\n", "ended without a word; its log"),
         # Accounting lags behind the queue.
         ("77_1|RUNNING|\n", "ended without a word; its log"),
         (None, "ended without a word; its log"),  # None is kept.

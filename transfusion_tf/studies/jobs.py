@@ -47,7 +47,11 @@ def ended_jobs(job_ids: Collection[str]) -> dict[str, str]:
     except RuntimeError:
         return {}
     states = dict(line.split("|")[:2] for line in answer.splitlines() if line)
-    return {job: s for job, s in states.items() if s.split()[0] not in _ALIVE}
+    return {
+        job: state
+        for job, state in states.items()
+        if state and state.split()[0] not in _ALIVE
+    }
 
 
 def _ask(*command: str) -> str:

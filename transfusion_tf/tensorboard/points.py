@@ -233,7 +233,7 @@ def study(document: Mapping[str, Any]) -> Point:
         document: JSON without NaN; undefined numbers are null.
 
     Raises:
-        schema.SchemaError: If it is not JSON, or over 256 KiB.
+        schema.SchemaError: If it is not JSON, or over 8 MiB.
 
     Example:
     >>> study({"schema_version": 1, "name": "demo"}).values

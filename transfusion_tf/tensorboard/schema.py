@@ -20,6 +20,8 @@ import numpy.typing as npt
 VERSION = 1
 MAX_CONTENT_BYTES = 64 * 1024
 MAX_POINT_BYTES = 256 * 1024
+# Of a study: hundreds of runs, and each of their pairs as a point.
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 16
 PLANES = ("value", "null", "low", "high")
 
@@ -253,10 +255,11 @@ has a wrong shape. Received: [2, 3, 3, 1]. It should be [N, H, W, 3].
     if values.dtype == object and values.size == 1:
         num_bytes = len(values.item())
     # Before anything is made of it.
-    if num_bytes > MAX_POINT_BYTES:
+    most = MAX_DOCUMENT_BYTES if kind == "study" else MAX_POINT_BYTES
+    if num_bytes > most:
         raise SchemaError(
             f"Tensor of kind {kind} is too large. Received: {num_bytes} bytes. "
-            f"At most {MAX_POINT_BYTES} bytes are read of a step."
+            f"At most {most} bytes are read of a step."
         )
     if kind == "study":
         if values.dtype != object or values.size != 1:

@@ -87,8 +87,8 @@ export async function readDocument(source, { run, tag }) {
   if (document) return document;
   const why = answer.problems.map(({ message }) => message).join(" ");
   throw new Error(
-    `The report in ${run} could not be read. ${why} Write it again: ` +
-      "python -m launch.report --study_dir=STUDY",
+    `The report in ${run} could not be read. ${why} Repeat the study's ` +
+      "command to write it again: what is finished is not done twice.",
   );
 }
 
