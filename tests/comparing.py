@@ -1,5 +1,6 @@
 """When two runs are the same: all of their records but times, bit by bit."""
 
+import itertools
 import pathlib
 
 import h5py
@@ -70,9 +71,12 @@ def assert_close_run(
 
 
 def _numbers(row):
-    """A row's numbers, and the numbers by name within it."""
-    yield {k: v for k, v in row.items() if not isinstance(v, dict)}
+    """A row's numbers, and those within it by name, and row by row."""
+    yield {k: v for k, v in row.items() if not isinstance(v, dict | list)}
     yield from (v for v in row.values() if isinstance(v, dict))
+    yield from itertools.chain(
+        *(v for v in row.values() if isinstance(v, list))
+    )
 
 
 def _without_times(content):

@@ -13,9 +13,8 @@ import urllib.request
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from tensorboard import default, program
 
-from transfusion_tf.tensorboard import loader
+from tests.tensorboard import serving
 
 PATIENCE_SECONDS = 30
 _FRAME = 'iframe[src*="name=transfusion"]'
@@ -51,16 +50,7 @@ def wait(condition):
 
 def serve_tensorboard(logdir, *flags):
     """Starts TensorBoard in a thread of its own and returns its address."""
-    tensorboard = program.TensorBoard(
-        plugins=[*default.get_static_plugins(), loader.TransfusionLoader]
-    )
-    tensorboard.configure(
-        argv=[
-            *(None, "--logdir", str(logdir), "--port", "0"),
-            *("--host", "127.0.0.1", "--reload_interval", "1", *flags),
-        ]
-    )
-    return tensorboard.launch().rstrip("/")
+    return serving.start_program(logdir, "--reload_interval=1", *flags)[0]
 
 
 def ask(url, route):

@@ -13,7 +13,6 @@ import urllib.request
 import numpy as np
 import pytest
 from packaging import requirements
-from tensorboard import default, program
 from tensorboard.plugins import base_plugin
 
 from tests.tensorboard import fabricate, serving
@@ -39,16 +38,9 @@ def logdir(tmp_path_factory):
 
 def launch(logdir, *flags):
     """Starts TensorBoard and returns how to ask it, and its flags."""
-    tensorboard = program.TensorBoard(
-        plugins=[*default.get_static_plugins(), loader.TransfusionLoader]
+    url, tensorboard = serving.start_program(
+        logdir, "--reload_interval=0", *flags
     )
-    tensorboard.configure(
-        argv=[
-            *(None, "--logdir", str(logdir), "--port", "0"),
-            *("--host", "127.0.0.1", "--reload_interval", "0", *flags),
-        ]
-    )
-    url = tensorboard.launch().rstrip("/")
 
     def ask(route, **query):
         encoded = urllib.parse.urlencode(query, doseq=True)

@@ -3,8 +3,11 @@
 import contextlib
 import pathlib
 import time
+from unittest import mock
 
+import absl.flags
 import werkzeug.test
+from tensorboard import default, program
 from tensorboard.backend import application
 from tensorboard.backend.event_processing import (
     data_provider,
@@ -23,6 +26,19 @@ SAMPLES = {"transfusion": 1000, "scalars": 1000}
 # Enough of a request for a reader of its own.
 ENVIRON = {"tensorboard.request_context": RequestContext()}
 _PATIENCE_SECONDS = 60
+
+
+def start_program(logdir, *flags):
+    """Starts the real program in a thread: its address, and itself."""
+    tensorboard = program.TensorBoard(
+        plugins=[*default.get_static_plugins(), loader.TransfusionLoader]
+    )
+    argv = ["tensorboard", "--logdir", str(logdir), "--port", "0"]
+    # Its parser asks for the flags that launchers need, if tests have imported
+    # some into this process.
+    with mock.patch.object(absl.flags.FlagValues, "validate_all_flags"):
+        tensorboard.configure(argv=[*argv, "--host", "127.0.0.1", *flags])
+    return tensorboard.launch().rstrip("/"), tensorboard
 
 
 @contextlib.contextmanager
