@@ -171,7 +171,7 @@ def test_a_link_opens_what_was_chosen(browser, url):
     )
     search = browser.one("input[type=search]")
     assert search.get_attribute("value") == "tiny.*seed[01]"
-    assert "4 of 12 runs in 2 groups" in browser.text()
+    browsing.wait(lambda: "4 of 12 runs in 2 groups" in browser.text())
 
 
 def test_another_tab_and_back_keeps_what_was_chosen(browser, url):
@@ -363,7 +363,7 @@ def test_a_card_fails_alone(browser, url):
     # Not by the mouse: the page may scroll under it, as cards above grow.
     browser.run("arguments[0].click()", again)
     browsing.wait(lambda: not error.is_displayed())
-    assert "4 of 12 runs" in browser.text()
+    browsing.wait(lambda: "4 of 12 runs" in browser.text())
 
 
 def test_the_reload_button_reads_new_data(browser, url, logdir):

@@ -259,10 +259,10 @@ function controls(context) {
     value: state.get("runs"),
     oninput: () => {
       clearTimeout(timer);
-      timer = setTimeout(
-        () => state.set({ runs: input.value.slice(0, 1024) }),
-        TYPING_MILLISECONDS,
-      );
+      timer = setTimeout(() => {
+        timer = 0;
+        state.set({ runs: input.value.slice(0, 1024) });
+      }, TYPING_MILLISECONDS);
     },
   });
   return {
@@ -276,7 +276,9 @@ function controls(context) {
     ),
     update() {
       const { index } = context;
-      if (document.activeElement !== input) input.value = state.get("runs");
+      // What is being typed is not in the state yet.
+      const isTyped = timer !== 0 || document.activeElement === input;
+      if (!isTyped) input.value = state.get("runs");
       const problem = compile(state.get("runs")).error;
       error.hidden = !problem;
       error.textContent = problem ?? "";
