@@ -12,6 +12,7 @@ import time
 import urllib.request
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 
 from tests.tensorboard import serving
@@ -41,7 +42,10 @@ def wait(condition):
     """Returns what a function gives once that is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        found = condition()
+        found = None
+        # An element may be replaced while it is looked at.
+        with contextlib.suppress(StaleElementReferenceException):
+            found = condition()
         if found:
             return found
         assert time.monotonic() < deadline, condition
