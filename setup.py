@@ -30,6 +30,7 @@ TEST = [
     "axe-core-python>=0.1",  # Accessibility of the TensorBoard tab.
     "dill>=0.3.8",  # tfds.testing needs it and does not declare it.
     "hypothesis>=6.100",
+    "packaging>=23",
     "pytest>=8",
     "pytest-socket>=0.7",
     "pytest-xdist>=3.7",
