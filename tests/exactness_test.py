@@ -74,15 +74,9 @@ def train(spec, strategy, num_steps=NUM_STEPS, cache_bytes=1e9):
         noisy_split(spec.image_size), spec.image_size, cache_bytes=cache_bytes
     )
     sums = []
-    while program.step < num_steps:
-        epoch, skip = divmod(program.step, 22 // spec.batch_size)
-        for batch in program.train_batches(
-            reader, seed=0, epoch=epoch, skip_steps=skip
-        ):
-            program.train_step(batch, 1e-3)
-            sums.append(float(program.loss_sum.numpy()))
-            if program.step == num_steps:
-                break
+    for batch in program.train_batches(reader, seed=0, num_steps=num_steps):
+        program.train_step(batch, 1e-3)
+        sums.append(float(program.loss_sum.numpy()))
     weights = {
         name: variable.numpy()
         for name, variable in program.staged.variables().items()
@@ -168,7 +162,7 @@ def test_the_parts_of_workers_make_up_each_batch(count, cache_bytes):
 
     def batches_of(part):
         train = reader.train_batches(
-            seed=0, epoch=1, batch_size=4, skip_steps=1, part=part
+            seed=0, batch_size=4, first_step=6, num_steps=7, part=part
         )
         evaluated = reader.evaluation_batches(4, part)
         return [list(b.as_numpy_iterator()) for b in (train, evaluated)]
@@ -176,7 +170,7 @@ def test_the_parts_of_workers_make_up_each_batch(count, cache_bytes):
     whole = batches_of(data.Part())
     parts = [batches_of(data.Part(index, count)) for index in range(count)]
     for kind in range(2):
-        assert len(whole[kind]) == (4, 6)[kind]
+        assert len(whole[kind]) == (7, 6)[kind]
         for place, batch in enumerate(whole[kind]):
             for name, values in batch.items():
                 ours = [part[kind][place][name] for part in parts]

@@ -106,7 +106,7 @@ class Epoch:
         """Begins the epoch; `start_seconds` tells how long its start took."""
         started = time.perf_counter()
         self._batches = iter(
-            reader.train_batches(seed=0, epoch=0, batch_size=BATCH_SIZE)
+            reader.train_batches(seed=0, batch_size=BATCH_SIZE)
         )
         next(self._batches)
         self.start_seconds = time.perf_counter() - started
@@ -132,7 +132,9 @@ class CachedEpochs:
     def __init__(self, split: data.Split):
         """Fills the cache."""
         self._reader = data.SplitReader(split, IMAGE_SIZE)
-        self._epochs = itertools.count()
+        self._first_steps = itertools.count(
+            step=self._reader.train_steps_per_epoch(BATCH_SIZE)
+        )
         self()
 
     def __call__(self) -> float:
@@ -140,7 +142,7 @@ class CachedEpochs:
         started = time.perf_counter()
         num_batches = 0
         for _ in self._reader.train_batches(
-            seed=0, epoch=next(self._epochs), batch_size=BATCH_SIZE
+            seed=0, batch_size=BATCH_SIZE, first_step=next(self._first_steps)
         ):
             num_batches += 1
         seconds = time.perf_counter() - started

@@ -33,7 +33,7 @@ started, before = time.monotonic(), peak()
 run_data = training.Trainer().data(config)
 run_data.check_disjoint()
 opened = time.monotonic() - started
-next(iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8)))
+next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
 print(opened, time.monotonic() - started, before, peak())
 """
 

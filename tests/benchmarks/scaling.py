@@ -72,7 +72,7 @@ def seconds_a_step(name: str, image_size: int, batch_size: int) -> float:
     reader = data.SplitReader(
         steps.random_split(batch_size, image_size), image_size
     )
-    (batch,) = program.train_batches(reader, seed=0, epoch=0, skip_steps=0)
+    (batch,) = program.train_batches(reader, seed=0)
     seconds = []
     for _ in range(NUM_TIMED_STEPS + 1):
         started = time.perf_counter()

@@ -50,11 +50,7 @@ def main() -> None:
     program.reset_optimizer()
     parts.end("initialize")
     blocks = steps.Blocks(IMAGE_SIZE)
-    batch = next(
-        iter(
-            program.train_batches(blocks.reader, seed=0, epoch=0, skip_steps=0)
-        )
-    )
+    batch = next(iter(program.train_batches(blocks.reader, seed=0)))
     parts.end("first batch")
     program._train.get_concrete_function(batch)
     parts.end("trace a step")

@@ -16,12 +16,13 @@ Ratios of rates, timed in turn in one process: above 1 ours is faster.
 """
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -112,14 +113,20 @@ class Blocks:
     def __init__(self, image_size: int):
         split = random_split(BATCH_SIZE * STEPS_A_BLOCK, image_size)
         self.reader = data.SplitReader(split, image_size)
-        self._epochs = iter(range(1000))
+        self._first_steps = itertools.count(step=STEPS_A_BLOCK)
 
-    def of_program(self, program: training.Program) -> None:
-        for batch in program.train_batches(
-            self.reader, seed=0, epoch=next(self._epochs), skip_steps=0
-        ):
-            program.train_step(batch, 1e-3)
-        program.loss_sum.numpy()
+    def of_program(self, program: training.Program) -> Callable[[], None]:
+        """Returns what does the next block of its steps, as a run does."""
+        batches = iter(
+            program.train_batches(self.reader, seed=0, num_steps=10**6)
+        )
+
+        def block() -> None:
+            for batch in itertools.islice(batches, STEPS_A_BLOCK):
+                program.train_step(batch, 1e-3)
+            program.loss_sum.numpy()
+
+        return block
 
     def of_fit(self, model: keras.Model, preprocessing: str) -> None:
         def prepared(batch):
@@ -127,7 +134,7 @@ class Blocks:
             return data.normalize(images, preprocessing), batch["label"]
 
         batches = self.reader.train_batches(
-            seed=0, epoch=next(self._epochs), batch_size=BATCH_SIZE
+            seed=0, batch_size=BATCH_SIZE, first_step=next(self._first_steps)
         )
         model.fit(batches.map(prepared), verbose=0)
 
@@ -141,7 +148,7 @@ def compare_steps(name: str, image_size: int) -> tuple[float, float, float]:
             loss = step()
         loss.numpy()
 
-    return ratios.paired_ratio(lambda: blocks.of_program(program), reference)
+    return ratios.paired_ratio(blocks.of_program(program), reference)
 
 
 def compare_fit(name: str, image_size: int) -> tuple[float, float, float]:
@@ -154,7 +161,7 @@ def compare_fit(name: str, image_size: int) -> tuple[float, float, float]:
         jit_compile=False,
     )
     return ratios.paired_ratio(
-        lambda: blocks.of_program(program),
+        blocks.of_program(program),
         lambda: blocks.of_fit(staged.model, staged.preprocessing),
     )
 
@@ -210,9 +217,7 @@ def compare_devices(name: str, image_size: int) -> tuple[float, float, float]:
         name, image_size, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     )
     one = program_of(name, image_size)
-    return ratios.paired_ratio(
-        lambda: blocks.of_program(two), lambda: blocks.of_program(one)
-    )
+    return ratios.paired_ratio(blocks.of_program(two), blocks.of_program(one))
 
 
 PAGE = """# How fast training is

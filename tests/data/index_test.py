@@ -116,7 +116,7 @@ def test_a_flipped_byte_is_named_with_file_and_record_when_read(
     reader = data.SplitReader(open_test(data_dir), 64, cache_bytes=cache_bytes)
     for make_batches in (
         lambda: reader.evaluation_batches(16),
-        lambda: reader.train_batches(seed=0, epoch=0, batch_size=16),
+        lambda: reader.train_batches(seed=0, batch_size=16),
         # What was cached before the damage is not taken for everything.
         lambda: reader.evaluation_batches(16),
     ):

@@ -11,15 +11,19 @@ from transfusion_tf.data import reader as reader_module
 CACHES = pytest.mark.parametrize("cache_bytes", [1e9, 0])
 
 
-def epoch_ids(reader, **kwargs):
-    batches = reader.train_batches(**kwargs).as_numpy_iterator()
+def epoch_ids(reader, *, batch_size, epoch=0, **kwargs):
+    batches = reader.train_batches(
+        batch_size=batch_size,
+        first_step=epoch * reader.train_steps_per_epoch(batch_size),
+        **kwargs,
+    ).as_numpy_iterator()
     return [batch["example_id"].tolist() for batch in batches]
 
 
 @CACHES
 def test_an_epoch_holds_each_example_at_most_once_in_full_batches(cache_bytes):
     reader = data.SplitReader(fake_split(11), 8, cache_bytes=cache_bytes)
-    batches = epoch_ids(reader, seed=0, epoch=0, batch_size=4)
+    batches = epoch_ids(reader, seed=0, batch_size=4)
     ids = np.concatenate(batches)
     assert reader.train_steps_per_epoch(4) == len(batches) == 5
     assert len(set(ids)) == len(ids) == 20
@@ -30,7 +34,7 @@ def test_an_epoch_holds_each_example_at_most_once_in_full_batches(cache_bytes):
 def test_images_labels_and_ids_stay_together(cache_bytes):
     split = fake_split(10)
     reader = data.SplitReader(split, 8, cache_bytes=cache_bytes)
-    for batch in reader.train_batches(seed=1, epoch=2, batch_size=5):
+    for batch in reader.train_batches(seed=1, batch_size=5):
         ids = batch["example_id"].numpy()
         np.testing.assert_array_equal(batch["image"][:, 3, 3, 0], ids)
         np.testing.assert_array_equal(batch["label"], split.labels[ids])
@@ -62,13 +66,25 @@ def test_the_order_of_a_large_split_does_not_depend_on_the_cache(monkeypatch):
 
 
 @CACHES
+def test_one_epoch_follows_another(cache_bytes):
+    reader = data.SplitReader(fake_split(10), 8, cache_bytes=cache_bytes)
+    steps = reader.train_batches(seed=3, batch_size=8, num_steps=5)
+    ids = [step["example_id"].tolist() for step in steps.as_numpy_iterator()]
+    epochs = [
+        epoch_ids(reader, seed=3, epoch=k, batch_size=8) for k in range(3)
+    ]
+    assert ids == sum(epochs, [])[:5]
+
+
+@CACHES
 def test_skipping_goes_on_with_the_batch_that_would_have_come(cache_bytes):
     reader = data.SplitReader(fake_split(10), 8, cache_bytes=cache_bytes)
-    arguments = {"seed": 3, "epoch": 4, "batch_size": 4}
+    arguments = {"seed": 3, "batch_size": 4, "num_steps": 15}
     whole = list(reader.train_batches(**arguments).as_numpy_iterator())
-    rest = reader.train_batches(**arguments, skip_steps=2)
+    arguments |= {"first_step": 7, "num_steps": 8}
+    rest = reader.train_batches(**arguments)
     for expected, received in zip(
-        whole[2:], rest.as_numpy_iterator(), strict=True
+        whole[7:], rest.as_numpy_iterator(), strict=True
     ):
         for key in expected:
             np.testing.assert_array_equal(expected[key], received[key])
@@ -80,7 +96,7 @@ def test_draws_follow_the_example_whatever_its_batch():
         reader = data.SplitReader(fake_split(10), 8)
         rows = {}
         for batch in reader.train_batches(
-            seed=0, epoch=0, batch_size=batch_size
+            seed=0, batch_size=batch_size
         ).as_numpy_iterator():
             rows |= zip(
                 batch["example_id"].tolist(),
@@ -173,7 +189,7 @@ def test_no_epoch_ends_with_a_wait_for_tf_datas_tuning(cache_bytes):
     # Of TensorFlow 2.21: an iterator's end waits until its tuning wakes.
     reader = data.SplitReader(fake_split(8), 4, cache_bytes=cache_bytes)
     for batches in (
-        reader.train_batches(seed=0, epoch=0, batch_size=4),
+        reader.train_batches(seed=0, batch_size=4),
         reader.evaluation_batches(4),
     ):
         assert batches.options().autotune.enabled is False

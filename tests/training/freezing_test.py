@@ -39,7 +39,7 @@ def step(trainer, config, **values):
     program.reset_optimizer()
     variables = program.staged.variables()
     before = {key: v.numpy() for key, v in variables.items()}
-    batches = run_data.train.train_batches(seed=0, epoch=0, batch_size=8)
+    batches = run_data.train.train_batches(seed=0, batch_size=8)
     program.train_step(next(iter(batches)), 0.1)
     after = {key: v.numpy() for key, v in variables.items()}
     return before, after
@@ -78,9 +78,7 @@ def test_a_fixed_extractor_is_a_regression_on_its_features(
     program = trainer.program(config, run_data)
     initialization.initialize(program.staged, "random", seed=0)
     program.reset_optimizer()
-    batch = next(
-        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
-    )
+    batch = next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
     images = data.normalize(batch["image"], program.preprocessing)
     features = program.staged.feature_model()(images, training=False)["conv4"]
     # The pool that follows the stage's ReLU: 3 x 3, stride 2.

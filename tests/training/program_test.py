@@ -41,9 +41,7 @@ def run_data(trainer, folder_config):
 def test_a_step_is_plain_gradient_descent_on_the_mean_loss(program, run_data):
     initialization.initialize(program.staged, "random", seed=0)
     program.reset_optimizer()
-    batch = next(
-        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
-    )
+    batch = next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
     model = program.staged.model
     before = [v.numpy() for v in model.trainable_variables]
     images = data.normalize(batch["image"], "torch")
@@ -70,7 +68,7 @@ def test_a_step_is_plain_gradient_descent_on_the_mean_loss(program, run_data):
 
 
 def test_resetting_brings_the_optimizer_back_to_its_start(program, run_data):
-    batches = run_data.train.train_batches(seed=0, epoch=0, batch_size=8)
+    batches = run_data.train.train_batches(seed=0, batch_size=8)
     first_losses = []
     for _ in range(2):
         initialization.initialize(program.staged, "random", seed=3)
@@ -161,9 +159,7 @@ def test_findings_are_learnt_with_their_own_loss_and_number_of_outputs(
     )
     initialization.initialize(program.staged, "random", seed=0)
     program.reset_optimizer()
-    batch = next(
-        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
-    )
+    batch = next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
     label = batch.pop("label")
     batch["target"] = tf.cast(label[:, None], tf.float32)
     batch["weight"] = tf.ones([8, 1])
@@ -186,9 +182,7 @@ def test_findings_are_learnt_with_their_own_loss_and_number_of_outputs(
 def test_half_precision_computes_as_single_does_but_coarser(
     folder_config, run_data, precision
 ):
-    batch = next(
-        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
-    )
+    batch = next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
     losses, kernels = [], []
     for name in ("float32", precision):
         spec = dataclasses.replace(
@@ -224,9 +218,7 @@ def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_counted(
     program.reset_optimizer()
     program.optimizer.dynamic_scale.assign(2.0**127)
     before = program.staged.model.get_layer("head").kernel.numpy()
-    batch = next(
-        iter(run_data.train.train_batches(seed=0, epoch=0, batch_size=8))
-    )
+    batch = next(iter(run_data.train.train_batches(seed=0, batch_size=8)))
     program.train_step(batch, 0.1)
     np.testing.assert_array_equal(
         program.staged.model.get_layer("head").kernel, before

@@ -17,7 +17,7 @@ IN_CI = ("cbr_tiny",)
 def datasets_of(spec):
     reader = data.SplitReader(noisy_split(spec.image_size), spec.image_size)
     return (
-        reader.train_batches(seed=0, epoch=0, batch_size=spec.batch_size),
+        reader.train_batches(seed=0, batch_size=spec.batch_size),
         reader.evaluation_batches(spec.batch_size),
     )
 

@@ -109,48 +109,63 @@ class SplitReader:
         self,
         *,
         seed: int,
-        epoch: int,
         batch_size: int,
-        skip_steps: int = 0,
+        first_step: int = 0,
+        num_steps: int | None = None,
         part: Part = _WHOLE,
     ) -> tf.data.Dataset:
-        """Returns the batches of an epoch: a pure function of the arguments.
+        """Returns the batches of steps: a pure function of the arguments.
 
-        The examples that do not fill a last batch are left out of this epoch;
-        the next epoch's order is another one.
+        One epoch follows another without a pause. The examples that do not
+        fill a last batch are left out of an epoch; the next one's order is
+        another one.
 
         Args:
             seed: Seed of the run.
-            epoch: Number of the epoch, from 0.
             batch_size: Examples a batch, over all workers and replicas.
-            skip_steps: Batches to leave out at the beginning: those seen
-                before the run was stopped.
+            first_step: The step, from 0, that the first batch is for: those
+                before it were seen before the run was stopped.
+            num_steps: Number of batches. Default: an epoch's.
             part: What this worker reads of each batch; the others are not
                 decoded.
 
         Returns:
             The batches, all of `batch_size`, or its part of that.
         """
-        epoch_seed = _epoch_seed(seed, epoch)
+        an_epoch = self.train_steps_per_epoch(batch_size)
+        num_steps = an_epoch if num_steps is None else num_steps
+        first_epoch, skip = divmod(first_step, an_epoch)
+        last_epoch = (first_step + num_steps - 1) // an_epoch
+        seeds = [
+            _epoch_seed(seed, k) for k in range(first_epoch, last_epoch + 1)
+        ]
+        skips = [skip] + [0] * (last_epoch - first_epoch)
 
-        def drawn_for(*parts: Any) -> dict[str, tf.Tensor]:
-            example = parts[0] if self._is_cached else self._example(*parts)
-            draws = tf.random.stateless_uniform(
-                [augmentation.NUM_DRAWS],
-                seed=tf.stack([epoch_seed, example["example_id"]]),
+        def epoch(epoch_seed: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
+            def drawn_for(*parts: Any) -> dict[str, tf.Tensor]:
+                example = parts[0] if self._is_cached else self._example(*parts)
+                draws = tf.random.stateless_uniform(
+                    [augmentation.NUM_DRAWS],
+                    seed=tf.stack([epoch_seed, example["example_id"]]),
+                )
+                return example | {"draws": draws}
+
+            examples = self._examples.shuffle(
+                min(self.split.num_examples, _SHUFFLE_BUFFER),
+                seed=epoch_seed,
+                reshuffle_each_iteration=False,
+            ).skip(skip * batch_size)
+            examples = _part_of(examples, batch_size, part, an_epoch - skip)
+            return pipelines.mapped(examples, drawn_for).batch(
+                batch_size // part.count, drop_remainder=True
             )
-            return example | {"draws": draws}
 
-        num_batches = self.split.num_examples // batch_size - skip_steps
-        examples = self._examples.shuffle(
-            min(self.split.num_examples, _SHUFFLE_BUFFER),
-            seed=epoch_seed,
-            reshuffle_each_iteration=False,
-        ).skip(skip_steps * batch_size)
-        examples = _part_of(examples, batch_size, part, num_batches)
+        epochs = tf.data.Dataset.from_tensor_slices(
+            (tf.constant(seeds, tf.int64), tf.constant(skips, tf.int64))
+        )
         return pipelines.not_tuned(
-            pipelines.mapped(examples, drawn_for)
-            .batch(batch_size // part.count, drop_remainder=True)
+            epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch))
+            .take(num_steps)
             .prefetch(2)
         )
 
@@ -230,7 +245,10 @@ class SplitReader:
 
 
 def _part_of(
-    examples: tf.data.Dataset, batch_size: int, part: Part, num_batches: int
+    examples: tf.data.Dataset,
+    batch_size: int,
+    part: Part,
+    num_batches: int | tf.Tensor,
 ) -> tf.data.Dataset:
     """Leaves out what other workers read, and what fills no whole batch."""
     if part.count == 1:

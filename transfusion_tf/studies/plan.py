@@ -160,9 +160,7 @@ def _time_step(
     program: training.Program,
 ) -> float:
     """Returns seconds a step, the first, which traces, left out."""
-    batches = program.train_batches(
-        run_data.train, seed=0, epoch=0, skip_steps=0
-    )
+    batches = program.train_batches(run_data.train, seed=0)
     batch = next(iter(batches))
     program.train_step(batch, 0.0)
     started = time.monotonic()

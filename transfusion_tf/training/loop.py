@@ -153,39 +153,38 @@ class Loop:
     def train(self) -> None:
         """The loop: ends after the last step, or when validation says so."""
         step = self.program.step
-        if step:  # Where the last attempt was stopped while it scored.
-            self._log(step)
-        while step < self.num_steps and not self._should_stop_early():
-            epoch, skip = divmod(step, self.steps_per_epoch)
-            batches = self.program.train_batches(
-                self.data.train,
-                seed=self.config.seed,
-                epoch=epoch,
-                skip_steps=skip,
-            )
-            started = time.monotonic()
-            for batch in self.data.train.watched(batches):
-                self.program.train_step(batch, self._learning_rate(step))
-                step += 1
-                self.report(1, self.shared.path.name)
-                if step % _LOOK_EVERY == 0:
-                    self._check_finite(step)
-                if step in self.config.keep_checkpoint_steps:
-                    self._save_weights(step)
-                is_last = step == self.num_steps
-                if is_last or 0 in (
-                    step % self.eval_every,
-                    step % self.probe_every,
-                ):
-                    self.seconds += time.monotonic() - started
-                    is_last = self._log(step)
-                    started = time.monotonic()
-                if step % self.save_every == 0:
-                    self._save(step)
-                self._stop_if_asked(step)
-                if is_last:
-                    break
-            self.seconds += time.monotonic() - started
+        # Where the last attempt was stopped while it scored.
+        if step and self._log(step):
+            return
+        started = time.monotonic()
+        batches = self.program.train_batches(
+            self.data.train,
+            seed=self.config.seed,
+            first_step=step,
+            num_steps=self.num_steps - step,
+        )
+        for batch in self.data.train.watched(batches):
+            self.program.train_step(batch, self._learning_rate(step))
+            step += 1
+            self.report(1, self.shared.path.name)
+            if step % _LOOK_EVERY == 0:
+                self._check_finite(step)
+            if step in self.config.keep_checkpoint_steps:
+                self._save_weights(step)
+            is_last = step == self.num_steps
+            if is_last or 0 in (
+                step % self.eval_every,
+                step % self.probe_every,
+            ):
+                self.seconds += time.monotonic() - started
+                is_last = self._log(step)
+                started = time.monotonic()
+            if step % self.save_every == 0:
+                self._save(step)
+            self._stop_if_asked(step)
+            if is_last:
+                break
+        self.seconds += time.monotonic() - started
 
     def finish(self) -> dict[str, Any]:
         """Scores the selected weights, test once, and writes the result."""

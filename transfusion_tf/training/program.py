@@ -148,23 +148,23 @@ class Program:
         reader: data.SplitReader,
         *,
         seed: int,
-        epoch: int,
-        skip_steps: int,
+        first_step: int = 0,
+        num_steps: int | None = None,
     ) -> tf.data.Dataset:
-        """Returns the batches of an epoch, dealt out to the replicas.
+        """Returns the batches of steps, dealt out to the replicas.
 
         Args:
             reader: The split.
             seed: See `data.SplitReader.train_batches`.
-            epoch: See there.
-            skip_steps: See there.
+            first_step: See there.
+            num_steps: See there.
         """
         return self.dealt(
             lambda part: reader.train_batches(
                 seed=seed,
-                epoch=epoch,
                 batch_size=self.spec.batch_size,
-                skip_steps=skip_steps,
+                first_step=first_step,
+                num_steps=num_steps,
                 part=part,
             )
         )
