@@ -141,12 +141,8 @@ def test_batch_norm_is_estimated_anew_as_on_one_device():
     for strategy in (tf.distribute.get_strategy(), two_replicas()):
         program = training.Program(spec_of(), strategy)
         initialization.initialize(program.staged, "random", seed=0)
-        training.recalibrate_batch_norm(
-            program.staged,
-            data.SplitReader(noisy_split(32), 32),
-            preprocessing=program.preprocessing,
-            num_images=16,
-            batch_size=BATCH_SIZE,
+        program.recalibrate_batch_norm(
+            data.SplitReader(noisy_split(32), 32), num_images=16
         )
         moving.append(
             {k: v.numpy() for k, v in program.staged.variables().items()}

@@ -101,13 +101,7 @@ def test_scores_are_those_of_the_kept_weights(trainer, config, probed):
     for step in (0, last):
         program.staged.model.load_weights(str(probed.weights_path(step)))
         if step == 0:
-            training.recalibrate_batch_norm(
-                program.staged,
-                run_data.train,
-                preprocessing=program.preprocessing,
-                num_images=9,
-                batch_size=8,
-            )
+            program.recalibrate_batch_norm(run_data.train, num_images=9)
         means: dict[str, list] = {}
         for batch in run_data.validation.evaluation_batches(1).take(9):
             images = training.program.data.normalize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transfusion_tf import data, initialization, training
+from transfusion_tf import data, initialization
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,7 @@ def test_recalibration_gives_the_moments_of_the_layers_inputs(
     momenta = [
         layer.momentum for layer in staged.model.layers if "bn" in layer.name
     ]
-    training.recalibrate_batch_norm(
-        staged,
-        run_data.train,
-        preprocessing="torch",
-        num_images=16,
-        batch_size=8,
-    )
+    program.recalibrate_batch_norm(run_data.train, num_images=16)
     kernel = next(
         v.numpy() for k, v in staged.variables().items() if "kernel" in k
     )
@@ -64,13 +58,8 @@ def test_only_the_stages_asked_for_are_set_frozen_or_not(program, run_data):
     }
     norms["conv2"].trainable = False
     try:
-        training.recalibrate_batch_norm(
-            staged,
-            run_data.train,
-            preprocessing="torch",
-            num_images=8,
-            batch_size=8,
-            stages=["conv1", "conv2"],
+        program.recalibrate_batch_norm(
+            run_data.train, num_images=8, stages=["conv1", "conv2"]
         )
         assert not norms["conv2"].trainable
     finally:

@@ -254,6 +254,23 @@ def test_runs_of_one_architecture_share_one_trace(
     assert program._predict.compiled.experimental_get_tracing_count() == 1
 
 
+def test_each_split_is_predicted_once_for_each_row_that_needs_it(
+    trainer, folder_config, tmp_path, monkeypatch
+):
+    predicted = []
+    predict = training.Program.predict
+
+    def counted(self, reader, change=None):
+        predicted.append(reader.split.name)
+        return predict(self, reader, change)
+
+    monkeypatch.setattr(training.Program, "predict", counted)
+    config = dataclasses.replace(folder_config, num_steps=6)
+    trainer.train(config, tmp_path / "run")
+    # After steps 3 and 6; what is written in the end is that of step 6.
+    assert predicted == ["validation", "validation", "test"]
+
+
 def test_a_finished_run_is_not_trained_again(trainer, folder_config, finished):
     again, progress = trainer_that_stops(trainer, None)
     result = again.train(folder_config, finished)

@@ -85,12 +85,8 @@ def capture_checkpoint(
     program = capture.program
     training.load_weights(program.staged.model, checkpoint.path)
     if checkpoint.step == 0:
-        training.recalibrate_batch_norm(
-            program.staged,
-            run_data.train,
-            preprocessing=program.preprocessing,
-            num_images=config.num_images,
-            batch_size=program.spec.batch_size,
+        program.recalibrate_batch_norm(
+            run_data.train, num_images=config.num_images
         )
     return capture(run_data.test, num_images=config.num_images)
 

@@ -6,6 +6,7 @@ from transfusion_tf.training.config import (
     LOCATION_FIELDS,
     TrainConfig,
     differences,
+    num_steps_of,
 )
 from transfusion_tf.training.environment import (
     describe_environment,
@@ -16,7 +17,6 @@ from transfusion_tf.training.interruption import (
     StopRequest,
     stop_on_signals,
 )
-from transfusion_tf.training.loop import num_steps_of
 from transfusion_tf.training.program import (
     Batch,
     BatchChange,
@@ -24,7 +24,6 @@ from transfusion_tf.training.program import (
     Program,
     ProgramSpec,
 )
-from transfusion_tf.training.recalibration import recalibrate_batch_norm
 from transfusion_tf.training.run_events import first_kernel, write_filters
 from transfusion_tf.training.schedules import learning_rate_at
 from transfusion_tf.training.scoring import score_run
@@ -70,7 +69,6 @@ __all__ = [
     "make_strategy",
     "num_steps_of",
     "prepare_runtime",
-    "recalibrate_batch_norm",
     "score_run",
     "stop_on_signals",
     "write_filters",

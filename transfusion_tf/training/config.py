@@ -334,6 +334,11 @@ Use --batch_size=1 or more.
         }
 
 
+def num_steps_of(config: TrainConfig, steps_per_epoch: int) -> int:
+    """Returns the steps that a run will do if it is not stopped early."""
+    return config.num_steps or config.num_epochs * steps_per_epoch
+
+
 def differences(
     recorded: Mapping[str, Any], given: Mapping[str, Any]
 ) -> list[str]:

@@ -11,7 +11,6 @@ from transfusion_tf.training import (
     interruption,
     probing,
     program,
-    recalibration,
     run_events,
     schedules,
     strategies,
@@ -24,11 +23,6 @@ from transfusion_tf.training import (
 _RECALIBRATION_IMAGES = 1000
 # Steps between two looks at the device for a loss that is not finite.
 _LOOK_EVERY = 100
-
-
-def num_steps_of(config: config_lib.TrainConfig, steps_per_epoch: int) -> int:
-    """Returns the steps that a run will do if it is not stopped early."""
-    return config.num_steps or config.num_epochs * steps_per_epoch
 
 
 class Loop:
@@ -78,7 +72,7 @@ class Loop:
         self.data = run_data
         self.program = run_program
         self.steps_per_epoch = steps_per_epoch
-        self.num_steps = num_steps_of(config, steps_per_epoch)
+        self.num_steps = config_lib.num_steps_of(config, steps_per_epoch)
         self.eval_every = config.eval_every_steps or steps_per_epoch
         # Without a probe only the last step asks for one, in vain.
         self.probe_every = config.similarity_every_steps or self.num_steps
@@ -89,6 +83,7 @@ class Loop:
         self.seconds = 0.0
         self.similarity_seconds = 0.0
         self.saved_step: int | None = None
+        self._last_validation: tuple[int, evaluation.Predictions] | None = None
         self.probe: probing.StageProbe | None = None
         if config.similarity_every_steps:
             self.probe = probing.StageProbe(
@@ -131,12 +126,9 @@ class Loop:
             return
         checkpoints.check_nothing_is_lost(self.shared, self.save_every)
         if plan.recalibrated:
-            recalibration.recalibrate_batch_norm(
-                self.program.staged,
+            self.program.recalibrate_batch_norm(
                 self.data.train,
-                preprocessing=self.program.preprocessing,
                 num_images=_RECALIBRATION_IMAGES,
-                batch_size=self.config.batch_size,
                 stages=plan.recalibrated,
             )
         records.write_json(
@@ -201,14 +193,16 @@ class Loop:
                 self.program.staged
             ).to_json(),
         }
-        for reader in (self.data.validation, self.data.test):
-            try:
-                predictions = self._predict(reader)
-            except interruption.Interrupted as stop:
-                raise self._stopped(self.program.step) from stop
-            name = reader.split.name
-            self._write_predictions(name, predictions)
-            result[name] = self.data.score(predictions)
+        try:
+            scored = {
+                "validation": self._validation(selected),
+                "test": self._predict(self.data.test),
+            }
+        except interruption.Interrupted as stop:
+            raise self._stopped(self.program.step) from stop
+        for split, predictions in scored.items():
+            self._write_predictions(split, predictions)
+            result[split] = self.data.score(predictions)
         if self.data.task.metric == "auc":
             result["steps_to_threshold"] = self._steps_to_threshold()
         seconds = {"train": self.seconds}
@@ -276,7 +270,7 @@ class Loop:
         evaluations = self._evaluations()
         previous = evaluations[-1]["step"] if evaluations else 0
         common = self._common(step)
-        scores = self.data.score(self._predict(self.data.validation))
+        scores = self.data.score(self._validation(step))
         # Stopped while it scored, the run goes on with the sum.
         loss = float(self.program.loss_sum.numpy()) / (step - previous)
         self.program.loss_sum.assign(0.0)
@@ -357,6 +351,13 @@ class Loop:
     def _predict(self, reader: data.SplitReader) -> evaluation.Predictions:
         ids, logits = self.program.predict(reader)
         return self.data.predictions(reader, ids, logits)
+
+    def _validation(self, step: int) -> evaluation.Predictions:
+        """Predictions with a step's weights, those that the network holds."""
+        if self._last_validation is None or self._last_validation[0] != step:
+            predictions = self._predict(self.data.validation)
+            self._last_validation = (step, predictions)
+        return self._last_validation[1]
 
     def _write_predictions(
         self, split: str, predictions: evaluation.Predictions

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from transfusion_tf import data, similarity
-from transfusion_tf.training import program, recalibration
+from transfusion_tf.training import program
 
 
 class StageProbe:
@@ -57,14 +57,10 @@ class StageProbe:
 
         Its variables are the same afterwards, to the bit.
         """
-        staged = self._program.staged
-        before = [(v, v.numpy()) for v in staged.model.variables]
-        recalibration.recalibrate_batch_norm(
-            staged,
-            self._train,
-            preprocessing=self._program.preprocessing,
-            num_images=self._num_examples,
-            batch_size=self._program.spec.batch_size,
+        variables = self._program.staged.model.variables
+        before = [(variable, variable.numpy()) for variable in variables]
+        self._program.recalibrate_batch_norm(
+            self._train, num_images=self._num_examples
         )
         self._start = self._capture()
         for variable, values in before:

@@ -15,7 +15,12 @@ import tensorflow as tf
 
 from transfusion_tf import data, models
 from transfusion_tf.similarity import capturing
-from transfusion_tf.training import freezing, interruption, strategies
+from transfusion_tf.training import (
+    freezing,
+    interruption,
+    recalibration,
+    strategies,
+)
 from transfusion_tf.training import losses as losses_lib
 
 NO_BAD_STEP = np.int64(np.iinfo(np.int64).max)
@@ -62,6 +67,7 @@ class Program:
         first_bad_step: The first step whose loss was not finite, or
             `NO_BAD_STEP`; kept on the device, so that no step waits for it.
         preprocessing: How pixels are scaled.
+        recalibrate_batch_norm: Estimates moving statistics on images.
         stop_request: Looked at after every batch of images that is scored.
     """
 
@@ -103,6 +109,9 @@ class Program:
         self._train = tf.function(self._train_everywhere, autograph=False)
         self._predict = OverImages(self, self._predict_batch)
         self._average = OverImages(self, self._average_stages)
+        self.recalibrate_batch_norm = recalibration.BatchNormRecalibration(
+            self.staged, self.preprocessing, spec.batch_size
+        )
         # Of its own only where XLA needs it: to inline it takes seconds.
         self._replica_step: Callable[[Batch], tf.Tensor] = self._train_replica
         if spec.jit_compile:

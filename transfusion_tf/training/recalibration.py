@@ -5,58 +5,82 @@ from collections.abc import Collection, Iterator, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from transfusion_tf import data, models
 
 
-def recalibrate_batch_norm(
-    staged: models.StagedModel,
-    reader: data.SplitReader,
-    *,
-    preprocessing: str,
-    num_images: int,
-    batch_size: int,
-    stages: Collection[str] | None = None,
-) -> None:
+class BatchNormRecalibration:
     """Sets moving statistics to the mean over batches of the batches'.
 
     An untrained network's are 0 and 1 whatever its activations are.
-
-    Args:
-        staged: The network.
-        reader: The images, those of the train split.
-        preprocessing: How pixels are scaled, as in training.
-        num_images: Most images to use, at least 1.
-        batch_size: Images a batch.
-        stages: The stages whose batch norms are set; by default all.
     """
-    layers = [
-        layer
-        for layer in staged.model.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    statistics = [
-        variable
-        for layer in layers
-        for variable in (layer.moving_mean, layer.moving_variance)
-    ]
-    is_set = np.repeat(
-        [stages is None or staged.stage_of(n.name) in stages for n in layers], 2
-    )
-    before = [variable.numpy() for variable in statistics]
-    sums = [np.zeros(values.shape, np.float64) for values in before]
-    num_batches = max(
-        1, min(num_images, reader.split.num_examples) // batch_size
-    )
-    with _last_batch_alone(layers):
-        for batch in reader.evaluation_batches(batch_size).take(num_batches):
-            images = data.normalize(batch["image"], preprocessing)
-            staged.model(images, training=True)
-            for total, variable in zip(sums, statistics, strict=True):
-                total += variable.numpy()
-    for place, variable in enumerate(statistics):
-        mean = sums[place] / num_batches
-        variable.assign(mean if is_set[place] else before[place])
+
+    def __init__(
+        self, staged: models.StagedModel, preprocessing: str, batch_size: int
+    ):
+        """Compiles the forward pass when first called.
+
+        Args:
+            staged: The network.
+            preprocessing: How pixels are scaled, as in training.
+            batch_size: Images a batch.
+        """
+        self._staged = staged
+        self._preprocessing = preprocessing
+        self._batch_size = batch_size
+        # Traced in a call, so with moving statistics that are a batch's own.
+        self._observe = tf.function(self._observe_images, autograph=False)
+
+    def __call__(
+        self,
+        reader: data.SplitReader,
+        *,
+        num_images: int,
+        stages: Collection[str] | None = None,
+    ) -> None:
+        """Reads images and sets the network's moving statistics.
+
+        Args:
+            reader: The images, those of the train split.
+            num_images: Most images to use, at least 1.
+            stages: The stages whose batch norms are set; by default all.
+        """
+        layers = [
+            layer
+            for layer in self._staged.model.layers
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        statistics = [
+            variable
+            for layer in layers
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        is_set = np.repeat(
+            [
+                stages is None or self._staged.stage_of(layer.name) in stages
+                for layer in layers
+            ],
+            2,
+        )
+        before = [variable.numpy() for variable in statistics]
+        sums = [np.zeros(values.shape, np.float64) for values in before]
+        num_batches = max(
+            1, min(num_images, reader.split.num_examples) // self._batch_size
+        )
+        batches = reader.evaluation_batches(self._batch_size)
+        with _last_batch_alone(layers):
+            for batch in batches.take(num_batches):
+                self._observe(batch["image"])
+                for total, variable in zip(sums, statistics, strict=True):
+                    total += variable.numpy()
+        for place, variable in enumerate(statistics):
+            mean = sums[place] / num_batches
+            variable.assign(mean if is_set[place] else before[place])
+
+    def _observe_images(self, images: tf.Tensor) -> None:
+        images = data.normalize(images, self._preprocessing)
+        self._staged.model(images, training=True)
 
 
 @contextlib.contextmanager
