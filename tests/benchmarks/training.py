@@ -3,14 +3,16 @@
 python -m tests.benchmarks.training results/training.md
 
 Steps: `Program.train_step` on the batches that `SplitReader` deals out of its
-cache: shuffled, drawn for, augmented, normalized. A bare step: a `tf.function`
-of forward, backward and Adam on one batch that stays in memory, nothing else.
+cache, epoch after epoch: shuffled, drawn for, augmented, normalized. A bare
+step: a `tf.function` of forward, backward and Keras' Adam on one batch that
+stays in memory, nothing else. Ours updates each weight by one operation, Keras'
+by a dozen; that is how a large network can come out above 1.
 
 Run: the training seconds of a whole run by `Trainer.train` whose program is
 compiled, with checkpoints, metrics and progress at their default intervals;
-predicting the validation split is left out. Fit: `keras.Model.fit` on the same
-batches, augmented and normalized in the same way. Two devices: two logical
-CPU devices with batch norm over both, on the same batch as one device.
+predicting the validation split is left out. Fit: an epoch of `keras.Model.fit`
+on the same batches, augmented and normalized in the same way. Two devices: two
+logical CPU devices with batch norm over both, on the same batch as one device.
 
 Ratios of rates, timed in turn in one process: above 1 ours is faster.
 """

@@ -18,13 +18,13 @@ from transfusion_tf.similarity import capturing
 from transfusion_tf.training import (
     freezing,
     interruption,
+    optimizers,
     recalibration,
     strategies,
 )
 from transfusion_tf.training import losses as losses_lib
 
 NO_BAD_STEP = np.int64(np.iinfo(np.int64).max)
-_SGD_MOMENTUM = 0.9
 Batch = dict[str, tf.Tensor]
 BatchChange = Callable[[Batch], Batch]
 
@@ -89,7 +89,9 @@ class Program:
                 image_shape=spec.image_shape,
                 batch_norm_momentum=spec.batch_norm_momentum,
             )
-            self.optimizer = _make_optimizer(spec.optimizer, spec.precision)
+            self.optimizer = optimizers.make_optimizer(
+                spec.optimizer, spec.precision
+            )
             self._learns = freezing.freeze(
                 self.staged,
                 freezing.frozen_stages(
@@ -394,16 +396,6 @@ class OverImages:
             name: strategy.gather(values, axis=0)
             for name, values in found.items()
         }
-
-
-def _make_optimizer(name: str, precision: str) -> keras.optimizers.Optimizer:
-    # The learning rate is assigned before each step.
-    optimizer = keras.optimizers.SGD(learning_rate=0.0, momentum=_SGD_MOMENTUM)
-    if name == "adam":
-        optimizer = keras.optimizers.Adam(learning_rate=0.0)
-    if precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 @contextlib.contextmanager
