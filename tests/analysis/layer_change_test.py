@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from transfusion_tf import analysis, records, similarity
+from transfusion_tf import analysis, records, similarity, training
 
 PROTOCOL = analysis.ProtocolConfig(num_positions=400, repeats=2)
 
@@ -54,6 +54,31 @@ def test_stages_and_measures_are_chosen(runs, trainer, folder_config):
     assert alone["stages"][0] == chosen["other_measures"]["cka"][1]
     with pytest.raises(ValueError, match="'conv9'.*conv1, conv2"):
         compare(*sides, stages=["conv9"])
+
+
+def test_a_stop_is_heeded_between_two_stages(runs, trainer, folder_config):
+    request = request_of(runs, (0, 0), (0, 4), other_measures=["cka"])
+    sides = [
+        analysis.capture_checkpoint(
+            checkpoint,
+            capture=analysis.StageActivations(
+                trainer.program(folder_config, trainer.data(folder_config))
+            ),
+            run_data=trainer.data(folder_config),
+            config=PROTOCOL,
+        )
+        for checkpoint in (request.first, request.second)
+    ]
+    asked = []
+
+    def stop_if_asked(place):
+        asked.append(place)
+        if len(asked) == 6:
+            raise training.Interrupted("Stopped.")
+
+    with pytest.raises(training.Interrupted):
+        analysis.score_checkpoints(request, sides, stop_if_asked)
+    assert asked == [0, 1, 2, 3, 0, 1]
 
 
 def test_a_checkpoint_is_its_own_likeness(runs, trainer, folder_config):

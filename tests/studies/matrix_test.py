@@ -79,15 +79,20 @@ def test_a_finished_study_shows_its_document_and_has_a_page(
     assert (report / "report.html").read_bytes() == first["report.html"]
 
 
-def test_a_study_with_large_records_has_no_old_page(
+def test_a_study_with_large_records_has_no_old_page_and_says_so(
     done,
     study_trainer,
     monkeypatch,
 ):
+    outcome = studies.run_study(done, study_trainer)
+    assert "No page" not in outcome.describe(done)
     monkeypatch.setattr(executor, "_MOST_BYTES_OF_A_PAGE", 100)
-    studies.run_study(done, study_trainer)
+    outcome = studies.run_study(done, study_trainer)
     assert not (done.path / "report" / "report.html").exists()
     assert (done.path / "report" / "table.md").exists()
+    assert f"--output_dir={done.path / 'report'} --html makes it" in (
+        outcome.describe(done)
+    )
 
 
 def test_a_comparison_of_an_older_version_is_completed(

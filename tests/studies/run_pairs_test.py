@@ -241,7 +241,9 @@ def test_workers_that_compare_stop_together(
     pairs = studies.find_run_pairs(study_dir, [RANDOM])
     # Another worker was asked to, not this one.
     monkeypatch.setattr(training, "is_stop_agreed", lambda *_: True)
-    with pytest.raises(training.Interrupted, match="between two comparisons"):
+    with pytest.raises(
+        training.Interrupted, match="comparisons that are finished"
+    ):
         studies.compare_run_pairs(pairs, study_trainer, config=PROTOCOL)
     assert not (study_dir / "comparisons").exists()
 

@@ -7,7 +7,7 @@ runs it is one point of its Figures 2 and 4.
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def compare(
     Raises:
         ValueError: If weights are damaged.
         FileNotFoundError: If a run did not keep the weights.
+        training.Interrupted: If the program was asked to stop.
 
     Source: section 3 and the appendix on CCA of convolutional layers;
         Figure 3 of the paper.
@@ -55,7 +56,7 @@ def compare(
         )
         for checkpoint in (request.first, request.second)
     ]
-    return score_checkpoints(request, sides)
+    return score_checkpoints(request, sides, capture.program.stop_if_asked)
 
 
 def capture_checkpoint(
@@ -92,13 +93,17 @@ def capture_checkpoint(
 
 
 def score_checkpoints(
-    request: ComparisonRequest, sides: Sequence[Mapping[str, np.ndarray]]
+    request: ComparisonRequest,
+    sides: Sequence[Mapping[str, np.ndarray]],
+    stop_if_asked: Callable[[int], None],
 ) -> dict[str, Any]:
     """Scores what was captured of two checkpoints, stage by stage.
 
     Args:
         request: Which checkpoints, and how to sample and score.
         sides: What `capture_checkpoint` returned of each.
+        stop_if_asked: Called with the place of every stage before it is
+            scored: a stage takes seconds, all of a large network minutes.
 
     Returns:
         The content of `comparison.json`: per stage the score, at most 1, the
@@ -108,18 +113,15 @@ def score_checkpoints(
     is_one_run = first.run.path == second.run.path
     # Between two runs the index of a channel means nothing.
     channels = "same" if is_one_run else "independent"
-    scored = {
-        measure: [
-            _score_stage(
-                name,
-                sides,
-                channels,
-                dataclasses.replace(config, measure=measure),
+    scored: dict[str, list[dict[str, Any]]] = {}
+    for measure in request.measures:
+        scored[measure] = []
+        of_measure = dataclasses.replace(config, measure=measure)
+        for place, name in enumerate(request.stage_names):
+            stop_if_asked(place)
+            scored[measure].append(
+                _score_stage(name, sides, channels, of_measure)
             )
-            for name in request.stage_names
-        ]
-        for measure in request.measures
-    }
     matrix = (
         {"matrix": stage_matrix(request.stage_names, sides)}
         if is_one_run

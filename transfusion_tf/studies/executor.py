@@ -114,12 +114,14 @@ class Outcome:
         incomplete: The runs that are done, but for what this version adds to
             their comparisons, which has failed.
         is_awaited: Whether they were to be done by now: Slurm's are not.
+        has_page: Whether the report has a page of its own.
     """
 
     report: reporting.Report | None
     unfinished: tuple[RunStatus, ...]
     incomplete: tuple[RunStatus, ...]
     is_awaited: bool
+    has_page: bool
 
     @property
     def exit_code(self) -> int:
@@ -132,14 +134,20 @@ class Outcome:
         Args:
             study: What was run.
         """
-        parts = [""]
+        parts, directory = [""], study.path / "report"
         if self.report is not None:
             parts += [
                 f"{self.report.table_markdown}\n",
                 f"{self.report.verdict}\n",
-                f"Report: {study.path / 'report'}",
+                f"Report: {directory}",
                 f"TensorBoard: tensorboard --logdir {study.path}",
             ]
+            if not self.has_page:
+                parts.append(
+                    "No page was made: of so many records it is slow to open. "
+                    f"python -m launch.report --study_dir={study.path} "
+                    f"--output_dir={directory} --html makes it."
+                )
         if self.incomplete:
             parts += ["", *map(str, self.incomplete)]
             parts.append(
@@ -262,16 +270,17 @@ def _conclude(study: Study, *, is_awaited: bool) -> Outcome:
     states = study_status(study)
     unfinished = tuple(run for run in states if run.state != "done")
     incomplete = tuple(r for r in states if r.state == "done" and r.reason)
-    report = None
+    report, has_page = None, False
     if len(unfinished) < len(states):
         directory = study.path / "report"
         report = reporting.write_report(study.path, directory)
         reporting.write_document(report.document, directory)
         page = directory / "report.html"
         page.unlink(missing_ok=True)
-        if _num_bytes_shown(study) <= _MOST_BYTES_OF_A_PAGE:
+        has_page = _num_bytes_shown(study) <= _MOST_BYTES_OF_A_PAGE
+        if has_page:
             reporting.write_page(study.path, report.document, page)
-    return Outcome(report, unfinished, incomplete, is_awaited)
+    return Outcome(report, unfinished, incomplete, is_awaited, has_page)
 
 
 def _num_bytes_shown(study: Study) -> int:

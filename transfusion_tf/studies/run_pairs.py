@@ -168,18 +168,21 @@ def compare_run_pairs(
 
     strategy = trainer.strategy_of(_config_of(requests, data_dir))
 
+    def stop_if_asked(count: int) -> None:
+        if training.is_stop_agreed(strategy, trainer.stop_request, count):
+            raise training.Interrupted(
+                "Stopped; the comparisons that are finished are kept. Repeat "
+                "the same command to go on."
+            )
+
     def report(description: str) -> None:
         trainer.report(1, description)
-        if training.is_stop_agreed(strategy, trainer.stop_request):
-            raise training.Interrupted(
-                "Stopped between two comparisons. Repeat the same command to "
-                "go on."
-            )
+        stop_if_asked(0)
 
     with training.death_of_others_told(strategy, "these comparisons"):
         for group in groups:
             capture = _open_capture(group, trainer, config, data_dir)
-            for path, content in _scored(group, capture, report):
+            for path, content in _scored(group, capture, report, stop_if_asked):
                 if training.is_chief(strategy):
                     records.write_json(path, content)
                 report(path.parent.name)
@@ -189,13 +192,17 @@ def _scored(
     group: Requests,
     capture: Callable[[analysis.Checkpoint], Activations],
     report: Callable[[str], None],
+    stop_if_asked: Callable[[int], None],
 ) -> Iterator[tuple[epath.Path, dict[str, Any]]]:
     """Yields the comparisons of a group, and where they are written."""
     with tempfile.TemporaryDirectory(prefix="transfusion-") as directory:
         kept = _KeptActivations(directory, capture, report)
         for path, request in group.items():
             sides = [kept.of(request.first), kept.of(request.second)]
-            yield path, analysis.score_checkpoints(request, sides)
+            yield (
+                path,
+                analysis.score_checkpoints(request, sides, stop_if_asked),
+            )
 
 
 class _KeptActivations:

@@ -99,7 +99,7 @@ class Runner:
         if made:
             matrix = analysis.stage_matrix(request.stage_names, sides)
             return made | {"matrix": matrix}
-        return analysis.score_checkpoints(request, sides)
+        return analysis.score_checkpoints(request, sides, program.stop_if_asked)
 
     def _capture(self, program: training.Program) -> analysis.StageActivations:
         """Keeps the compiled capture of the program in use."""
