@@ -50,6 +50,18 @@ def test_order_depends_on_seed_and_epoch_alone_cached_or_not():
     assert len({str(order) for order in orders.values()}) == 3
 
 
+@CACHES
+@pytest.mark.parametrize("global_seed", [0, 7])
+def test_no_global_seed_has_a_part_in_the_order(cache_bytes, global_seed):
+    reader = data.SplitReader(fake_split(20), 8, cache_bytes=cache_bytes)
+    order = epoch_ids(reader, seed=1, batch_size=4)
+    tf.random.set_seed(global_seed)
+    try:
+        assert epoch_ids(reader, seed=1, batch_size=4) == order
+    finally:
+        tf.random.set_seed(None)
+
+
 def test_the_order_of_a_large_split_does_not_depend_on_the_cache(monkeypatch):
     monkeypatch.setattr(reader_module, "_SHUFFLE_BUFFER", 8)
     orders = [

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from transfusion_tf import analysis, records, studies, training
+from transfusion_tf.analysis import layer_change
 from transfusion_tf.studies import plan, runner
 
 
@@ -193,6 +194,24 @@ def test_a_comparison_that_is_stopped_is_made_when_the_run_goes_on(
     stop.is_set = False
     runner.Runner(study, trainer).run(config)
     assert studies.study_status(study)[0].state == "done"
+
+
+def test_a_stop_is_heeded_between_two_stages_of_a_comparison(
+    study, monkeypatch
+):
+    stop, score, scored = training.StopRequest(), layer_change._score_stage, []
+
+    def then_stopped(name, *arguments):
+        stop.set()
+        scored.append(name)
+        return score(name, *arguments)
+
+    monkeypatch.setattr(layer_change, "_score_stage", then_stopped)
+    with pytest.raises(training.Interrupted, match="stages compared"):
+        runner.Runner(study, training.Trainer(stop_request=stop)).run(
+            study.config.runs()[0]
+        )
+    assert scored == ["conv1"]
 
 
 class FailsOnce(training.Trainer):

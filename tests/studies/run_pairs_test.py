@@ -8,6 +8,7 @@ import tensorflow as tf
 from etils import epath
 
 from transfusion_tf import analysis, records, studies, training
+from transfusion_tf.analysis import layer_change
 from transfusion_tf.training import strategies
 
 PROTOCOL = analysis.ProtocolConfig(
@@ -224,6 +225,24 @@ def test_what_is_finished_is_not_done_again(
     other = dataclasses.replace(PROTOCOL, repeats=3)
     with pytest.raises(ValueError, match="--repeats: was 2, is 3"):
         studies.compare_run_pairs(pairs, study_trainer, config=other)
+
+
+def test_a_stop_is_heeded_between_two_stages_of_a_pair(study_dir, monkeypatch):
+    stop, score, scored = training.StopRequest(), layer_change._score_stage, []
+
+    def then_stopped(name, *arguments):
+        stop.set()
+        scored.append(name)
+        return score(name, *arguments)
+
+    monkeypatch.setattr(layer_change, "_score_stage", then_stopped)
+    with pytest.raises(training.Interrupted, match="that are finished"):
+        studies.compare_run_pairs(
+            studies.find_run_pairs(study_dir, [RANDOM]),
+            training.Trainer(stop_request=stop),
+            config=PROTOCOL,
+        )
+    assert scored == ["conv1"]
 
 
 def test_of_several_workers_the_first_writes(

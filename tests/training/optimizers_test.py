@@ -52,7 +52,7 @@ START = np.random.default_rng(0).normal(size=8)
 
 
 def test_adam_is_the_papers_in_float64():
-    ours = weights_after_steps(optimizers.FusedAdam(), START, "float64")
+    ours = weights_after_steps(optimizers.FusedAdam(0.0), START, "float64")
     np.testing.assert_allclose(ours, adam_in_numpy(START), rtol=0, atol=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_adam_is_the_papers_in_float64():
 def test_adam_is_keras_adam_up_to_rounding(dtype):
     # Keras rounds 0.999 to float32 in one of two places: 6e-6 of a step.
     ours, theirs = (
-        weights_after_steps(make(), START, dtype)
+        weights_after_steps(make(0.0), START, dtype)
         for make in (optimizers.FusedAdam, keras.optimizers.Adam)
     )
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6)
@@ -68,7 +68,7 @@ def test_adam_is_keras_adam_up_to_rounding(dtype):
 
 def test_adam_is_one_operation_a_weight():
     weights = [keras.Variable(np.zeros([2])) for _ in range(3)]
-    optimizer = optimizers.FusedAdam(learning_rate=0.1)
+    optimizer = optimizers.FusedAdam(0.1)
     optimizer.build(weights)
 
     @tf.function(autograph=False)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transfusion_tf import data, initialization
+from transfusion_tf import data, initialization, training
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,21 @@ def test_only_the_stages_asked_for_are_set_frozen_or_not(program, run_data):
     for name, norm in norms.items():
         is_set = bool((norm.moving_mean.numpy() != 0).any())
         assert is_set == (name != "conv3")
+
+
+def test_a_stop_is_heeded_between_two_batches(program, run_data, monkeypatch):
+    momenta = [
+        layer.momentum
+        for layer in program.staged.model.layers
+        if "bn" in layer.name
+    ]
+    request = training.StopRequest()
+    request.set()
+    monkeypatch.setattr(program, "stop_request", request)
+    with pytest.raises(training.Interrupted, match="Repeat the same command"):
+        program.recalibrate_batch_norm(run_data.train, num_images=16)
+    assert momenta == [
+        layer.momentum
+        for layer in program.staged.model.layers
+        if "bn" in layer.name
+    ]

@@ -208,6 +208,7 @@ def compare_runs(
             or `output_dir` holds a comparison of another request.
         FileNotFoundError: See `compare`.
         RuntimeError: If another worker has stopped.
+        training.Interrupted: See `compare`.
     """
     check_comparable([request.first.run, request.second.run])
     path = output_dir and epath.Path(output_dir) / "comparison.json"

@@ -116,16 +116,16 @@ class SplitReader:
     ) -> tf.data.Dataset:
         """Returns the batches of steps: a pure function of the arguments.
 
-        One epoch follows another without a pause. The examples that do not
-        fill a last batch are left out of an epoch; the next one's order is
-        another one.
+        One epoch follows another, without a new pipeline to build. The
+        examples that do not fill a last batch are left out of an epoch; the
+        next one's order is another one.
 
         Args:
             seed: Seed of the run.
             batch_size: Examples a batch, over all workers and replicas.
             first_step: The step, from 0, that the first batch is for: those
                 before it were seen before the run was stopped.
-            num_steps: Number of batches. Default: an epoch's.
+            num_steps: Number of batches, at least 1. Default: an epoch's.
             part: What this worker reads of each batch; the others are not
                 decoded.
 
@@ -142,6 +142,9 @@ class SplitReader:
         skips = [skip] + [0] * (last_epoch - first_epoch)
 
         def epoch(epoch_seed: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
+            # Of this function alone: no global seed has a part in the order.
+            tf.compat.v1.set_random_seed(None)
+
             def drawn_for(*parts: Any) -> dict[str, tf.Tensor]:
                 example = parts[0] if self._is_cached else self._example(*parts)
                 draws = tf.random.stateless_uniform(

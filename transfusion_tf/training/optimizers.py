@@ -9,7 +9,7 @@ _SGD_MOMENTUM = 0.9
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam, of which each weight's step is one operation.
+    """Keras' Adam, of which each weight's update is one operation.
 
     Of a dozen operations a weight, as Keras has it, ResNet50's 161 are half
     of what is traced and optimized before its first step.
@@ -23,6 +23,14 @@ class FusedAdam(keras.optimizers.Adam):
     Source: section 2 of Kingma and Ba 2015, as Keras computes it (the bias
         correction in the step size).
     """
+
+    def __init__(self, learning_rate: float):
+        """Takes Keras' defaults for the rest.
+
+        Args:
+            learning_rate: Learning rate.
+        """
+        super().__init__(learning_rate=learning_rate)
 
     def update_step(
         self, gradient: tf.Tensor, variable: Any, learning_rate: Any

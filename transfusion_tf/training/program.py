@@ -68,7 +68,8 @@ class Program:
             `NO_BAD_STEP`; kept on the device, so that no step waits for it.
         preprocessing: How pixels are scaled.
         recalibrate_batch_norm: Estimates moving statistics on images.
-        stop_request: Looked at after every batch of images that is scored.
+        stop_request: Looked at after every batch of images that is scored,
+            and before every stage that is compared.
     """
 
     def __init__(self, spec: ProgramSpec, strategy: tf.distribute.Strategy):
@@ -109,10 +110,14 @@ class Program:
         self.preprocessing = spec.preprocessing or self.staged.preprocessing
         # No Python statement in them depends on a tensor's value.
         self._train = tf.function(self._train_everywhere, autograph=False)
+        self._finite = tf.function(self._has_finite_weights, autograph=False)
         self._predict = OverImages(self, self._predict_batch)
         self._average = OverImages(self, self._average_stages)
         self.recalibrate_batch_norm = recalibration.BatchNormRecalibration(
-            self.staged, self.preprocessing, spec.batch_size
+            self.staged,
+            self.preprocessing,
+            spec.batch_size,
+            self.stop_if_asked,
         )
         # Of its own only where XLA needs it: to inline it takes seconds.
         self._replica_step: Callable[[Batch], tf.Tensor] = self._train_replica
@@ -148,11 +153,7 @@ class Program:
 
     def has_finite_weights(self) -> bool:
         """Whether all weights and moving statistics are finite."""
-        finite = [
-            tf.reduce_all(tf.math.is_finite(variable))
-            for variable in self.staged.variables().values()
-        ]
-        return bool(tf.reduce_all(finite).numpy())
+        return bool(self._finite().numpy())
 
     def train_batches(
         self,
@@ -256,21 +257,20 @@ class Program:
 
         return self.strategy.distribute_datasets_from_function(of_worker)
 
-    def stop_if_asked(self, batch_number: int) -> None:
-        """Ends the scoring of images if a worker was asked to stop.
+    def stop_if_asked(self, number: int) -> None:
+        """Ends what is done of images if a worker was asked to stop.
 
         Args:
-            batch_number: Of the batch that was scored, the same on all workers.
+            number: Of the batch that was done, or the stage that is next, the
+                same on all workers: several ask one another at every tenth.
 
         Raises:
             interruption.Interrupted: If one was; on all of them.
         """
-        if strategies.is_stop_agreed(
-            self.strategy, self.stop_request, batch_number
-        ):
+        if strategies.is_stop_agreed(self.strategy, self.stop_request, number):
             raise interruption.Interrupted(
-                "Stopped while images were scored; what was done before is "
-                "saved. Repeat the same command to go on."
+                "Stopped while images were scored or stages compared; what was "
+                "finished before is kept. Repeat the same command to go on."
             )
 
     def _synchronize_batch_norm(self) -> None:
@@ -280,6 +280,13 @@ class Program:
         for layer in self.staged.model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
+
+    def _has_finite_weights(self) -> tf.Tensor:
+        finite = [
+            tf.reduce_all(tf.math.is_finite(variable))
+            for variable in self.staged.variables().values()
+        ]
+        return tf.reduce_all(finite)
 
     def _train_everywhere(self, batch: Batch) -> None:
         losses = self.strategy.run(self._replica_step, args=(batch,))

@@ -1,7 +1,7 @@
 """Batch norm's moving statistics, estimated on real images."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -17,7 +17,11 @@ class BatchNormRecalibration:
     """
 
     def __init__(
-        self, staged: models.StagedModel, preprocessing: str, batch_size: int
+        self,
+        staged: models.StagedModel,
+        preprocessing: str,
+        batch_size: int,
+        stop_if_asked: Callable[[int], None],
     ):
         """Compiles the forward pass when first called.
 
@@ -25,7 +29,9 @@ class BatchNormRecalibration:
             staged: The network.
             preprocessing: How pixels are scaled, as in training.
             batch_size: Images a batch.
+            stop_if_asked: Called with the number of every batch after it.
         """
+        self._stop_if_asked = stop_if_asked
         self._staged = staged
         self._preprocessing = preprocessing
         self._batch_size = batch_size
@@ -70,10 +76,11 @@ class BatchNormRecalibration:
         )
         batches = reader.evaluation_batches(self._batch_size)
         with _last_batch_alone(layers):
-            for batch in batches.take(num_batches):
+            for number, batch in enumerate(batches.take(num_batches)):
                 self._observe(batch["image"])
                 for total, variable in zip(sums, statistics, strict=True):
                     total += variable.numpy()
+                self._stop_if_asked(number)
         for place, variable in enumerate(statistics):
             mean = sums[place] / num_batches
             variable.assign(mean if is_set[place] else before[place])

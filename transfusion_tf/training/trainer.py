@@ -32,8 +32,8 @@ class Trainer:
     """Trains runs one after another, sharing compiled programs and data.
 
     Attributes:
-        stop_request: Looked at after every step, and every batch of images
-            that is scored.
+        stop_request: Looked at after every step and every batch of images
+            that is scored, and before every stage that is compared.
 
     Example:
     >>> trainer = Trainer()
