@@ -225,12 +225,14 @@ def compare_devices(name: str, image_size: int) -> tuple[float, float, float]:
 
 PAGE = """# How fast training is
 
-Written by `python -m tests.benchmarks.training results/training.md`, which
-says what each row is: ratios of rates in one process, timed in turn; above 1
-ours is faster; medians with 95 % intervals by order statistics. Made with
+Written by `python -m tests.benchmarks.training results/training.md`. Made with
 TensorFlow {tensorflow}, Keras {keras}, on {machine}. GPUs and TPUs: not run;
 the target there, 0.9 of a bare step compiled by XLA on one GPU, is not
 measured by anyone yet.
+
+{explained}
+
+Medians with 95 % intervals by order statistics.
 
 | what | ratio of rates | target |
 |---|---|---|
@@ -267,6 +269,8 @@ def main() -> None:
     page = PAGE.format(
         tensorflow=tf.__version__,
         keras=keras.__version__,
+        # What stands above, from its second paragraph on.
+        explained=(__doc__ or "").split("\n\n", 2)[2].strip(),
         machine=f"{platform.machine()}, {os.cpu_count()} cores",
         rows="\n".join(measured_rows()),
     )
