@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from transfusion_datasets import builder as builder_lib
-from transfusion_tf import data
+from transfusion_tf import data, records
 from transfusion_tf.raw import errors
 
 FOREIGN = "tfds:"
@@ -312,14 +312,12 @@ def _custom_config(builder_class: Any, data_set: str, config: str) -> Any:
 def _check_writable(data_dir: epath.Path) -> None:
     """Raises at once rather than after an hour's work."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=data_dir):
-            pass
+        records.check_writable(data_dir)
     except OSError as error:
         raise errors.DataDirError(
-            "The directory for prepared data cannot be written: "
-            f"{error.strerror}. Received: data_dir={str(data_dir)!r}. Give "
-            "a directory that can, with --data_dir=DIR."
+            "The directory for prepared data cannot be written. Received: "
+            f"data_dir={str(data_dir)!r}; {error.__cause__}. Give a directory "
+            "that can, with --data_dir=DIR."
         ) from error
 
 

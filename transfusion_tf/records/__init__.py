@@ -11,6 +11,7 @@ from transfusion_tf.records.checksums import (
     write_checksums,
 )
 from transfusion_tf.records.files import (
+    in_object_store,
     read_json,
     read_jsonl,
     read_npz,
@@ -36,6 +37,7 @@ __all__ = [
     "check_writable",
     "checksums_path",
     "find_damage",
+    "in_object_store",
     "read_json",
     "read_jsonl",
     "read_npz",

@@ -13,6 +13,16 @@ from etils import epath
 PARTIAL_PATTERN = ".partial.*"
 
 
+def in_object_store(path: epath.PathLike) -> bool:
+    """Tells whether a path is an object store's, such as `gs://bucket/run`.
+
+    Example:
+    >>> in_object_store("gs://bucket/run"), in_object_store("/tmp/run")
+    (True, False)
+    """
+    return "://" in os.fspath(path)
+
+
 @contextlib.contextmanager
 def replaced_whole(path: epath.PathLike) -> Iterator[epath.Path]:
     """Gives a name to write to that takes the final one when all is written.

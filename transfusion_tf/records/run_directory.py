@@ -155,7 +155,7 @@ class RunDirectory:
     @property
     def has_lock(self) -> bool:
         """Whether the directory can be locked: object stores cannot."""
-        return "://" not in os.fspath(self.path)
+        return not files.in_object_store(self.path)
 
     def holder(self) -> str | None:
         """Tells which process holds the lock.

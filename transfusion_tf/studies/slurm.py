@@ -89,7 +89,7 @@ def make_executor(
         ValueError: If a parameter is unknown or the time is missing.
     """
     folder = study.path / "jobs"
-    if "://" in os.fspath(folder):
+    if records.in_object_store(folder):
         raise ValueError(
             "Slurm's jobs write their logs to a file system that all machines "
             f"see. Received: study_dir={os.fspath(study.path)!r}. Name such a "

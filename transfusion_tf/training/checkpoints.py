@@ -34,9 +34,10 @@ def save_weights(model: keras.Model, path: epath.Path) -> None:
     """
     num_bytes = sum(values.nbytes for values in model.get_weights())
     with records.replaced_whole(path) as partial:
-        # A full disk is found here: in the middle of a file HDF5 would take
-        # the process down with it (h5py issue 914).
-        partial.write_bytes(bytes(num_bytes + _HDF5_BYTES))
+        if not records.in_object_store(path):
+            # A full disk is found here: in the middle of a file HDF5 would
+            # take the process down with it (h5py issue 914).
+            partial.write_bytes(bytes(num_bytes + _HDF5_BYTES))
         model.save_weights(str(partial))
     records.write_checksums(records.checksums_path(path), [path])
 
