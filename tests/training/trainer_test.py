@@ -479,6 +479,9 @@ def test_early_stopping_takes_the_best_weights(
     probes = [r["step"] for r in run.metrics() if r["split"] == "probe"]
     assert probes == [0, rows[-1]["step"]]
     assert result["validation"]["accuracy"] == max(accuracies)
+    stored = records.read_npz(run.predictions_path("validation"))
+    again, _ = training.score_run(run.path, trainer, split="validation")
+    np.testing.assert_allclose(stored["score"], again.score, atol=1e-6)
     kept = sorted(p.name for p in (run.path / "checkpoints").glob("*.h5"))
     assert kept == sorted(
         {"weights_0.weights.h5", f"weights_{best + 1}.weights.h5"}
