@@ -2,6 +2,7 @@ import pytest
 from etils import epath
 
 from transfusion_tf import analysis, studies, training
+from transfusion_tf.analysis import layer_change
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +36,17 @@ def study(study_config, tmp_path):
 @pytest.fixture(scope="session")
 def study_trainer():
     return training.Trainer()
+
+
+@pytest.fixture
+def stop_in_first_stage(monkeypatch):
+    """A stop that is asked for while a stage is scored, and those scored."""
+    stop, score, scored = training.StopRequest(), layer_change._score_stage, []
+
+    def then_stopped(name, *arguments):
+        stop.set()
+        scored.append(name)
+        return score(name, *arguments)
+
+    monkeypatch.setattr(layer_change, "_score_stage", then_stopped)
+    return stop, scored

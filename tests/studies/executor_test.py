@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from transfusion_tf import analysis, records, studies, training
-from transfusion_tf.analysis import layer_change
 from transfusion_tf.studies import plan, runner
 
 
@@ -197,16 +196,9 @@ def test_a_comparison_that_is_stopped_is_made_when_the_run_goes_on(
 
 
 def test_a_stop_is_heeded_between_two_stages_of_a_comparison(
-    study, monkeypatch
+    study, stop_in_first_stage
 ):
-    stop, score, scored = training.StopRequest(), layer_change._score_stage, []
-
-    def then_stopped(name, *arguments):
-        stop.set()
-        scored.append(name)
-        return score(name, *arguments)
-
-    monkeypatch.setattr(layer_change, "_score_stage", then_stopped)
+    stop, scored = stop_in_first_stage
     with pytest.raises(training.Interrupted, match="stages compared"):
         runner.Runner(study, training.Trainer(stop_request=stop)).run(
             study.config.runs()[0]

@@ -107,9 +107,15 @@ def test_a_run_there_is_resumed_and_is_a_donor(
     assert_same_run(
         copied(bucket / "run", tmp_path / "there"), tmp_path / "here"
     )
-    _, scores = training.score_run(bucket / "run", trainer, split="test")
-    transferred = dataclasses.replace(
-        config, init="transfer", donor=str(bucket / "run"), num_steps=1
-    )
-    result = trainer.train(transferred, bucket / "transferred")
-    assert result["num_steps"] == 1 and scores["accuracy"] >= 0
+    evaluated, transferred = [], []
+    for place in (bucket, tmp_path):
+        donor = place / ("run" if place == bucket else "here")
+        _, scores = training.score_run(donor, trainer, split="test")
+        evaluated.append(scores)
+        config = dataclasses.replace(
+            folder_config, init="transfer", donor=str(donor), num_steps=1
+        )
+        result = trainer.train(config, place / "transferred")
+        transferred.append(result["test"])
+    assert evaluated[0] == evaluated[1]
+    assert transferred[0] == transferred[1]

@@ -8,7 +8,6 @@ import tensorflow as tf
 from etils import epath
 
 from transfusion_tf import analysis, records, studies, training
-from transfusion_tf.analysis import layer_change
 from transfusion_tf.training import strategies
 
 PROTOCOL = analysis.ProtocolConfig(
@@ -227,15 +226,10 @@ def test_what_is_finished_is_not_done_again(
         studies.compare_run_pairs(pairs, study_trainer, config=other)
 
 
-def test_a_stop_is_heeded_between_two_stages_of_a_pair(study_dir, monkeypatch):
-    stop, score, scored = training.StopRequest(), layer_change._score_stage, []
-
-    def then_stopped(name, *arguments):
-        stop.set()
-        scored.append(name)
-        return score(name, *arguments)
-
-    monkeypatch.setattr(layer_change, "_score_stage", then_stopped)
+def test_a_stop_is_heeded_between_two_stages_of_a_pair(
+    study_dir, stop_in_first_stage
+):
+    stop, scored = stop_in_first_stage
     with pytest.raises(training.Interrupted, match="that are finished"):
         studies.compare_run_pairs(
             studies.find_run_pairs(study_dir, [RANDOM]),
