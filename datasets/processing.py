@@ -8,6 +8,8 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -84,14 +86,17 @@ def map_in_order(
         for item in inputs:
             yield item, _outcome(processor, item)
         return
-    pool = loky.get_reusable_executor(num_workers, timeout=_IDLE_SECONDS)
+    with _interrupts_kept_back():
+        pool = loky.get_reusable_executor(num_workers, timeout=_IDLE_SECONDS)
     ahead: collections.deque[
         tuple[items.Item, concurrent.futures.Future[Outcome]]
     ] = collections.deque()
     with contextlib.ExitStack() as stack:
         stack.callback(_cancel, ahead)
         for item in inputs:
-            ahead.append((item, pool.submit(_outcome, processor, item)))
+            with _interrupts_kept_back():  # It may start a worker.
+                future = pool.submit(_outcome, processor, item)
+            ahead.append((item, future))
             if len(ahead) > _AHEAD * num_workers:
                 first, future = ahead.popleft()
                 yield first, future.result()
@@ -110,6 +115,30 @@ def num_workers_for(num_items: int) -> int:
     if num_items < _WORTH_A_WORKER:
         return 0
     return int(min(loky.cpu_count(), num_items // _WORTH_A_WORKER + 1))
+
+
+@contextlib.contextmanager
+def _interrupts_kept_back() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM wait until the end of what is done inside.
+
+    Interrupted while it starts its workers, loky waits for them at the
+    program's end for ever (loky 3.7).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # No other thread is ever interrupted.
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _outcome(processor: Processor, item: items.Item) -> Outcome:

@@ -1,0 +1,45 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.launch import running
+
+INTERRUPTED_WHILE_WORKERS_START = """
+import signal, sys
+import loky.process_executor
+from transfusion_datasets import processing
+
+thread = loky.process_executor._ExecutorManagerThread
+start = thread.start
+
+def start_and_interrupt(self):
+    start(self)
+    signal.raise_signal(int(sys.argv[1]))
+    print("goes on", flush=True)
+
+thread.start = start_and_interrupt
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+list(processing.map_in_order(str, range(10), 2))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_workers_start_it_ends(number):
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            INTERRUPTED_WHILE_WORKERS_START,
+            str(int(number)),
+        ],
+        cwd=running.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.stdout == "goes on\n"
+    assert process.returncode == -signal.SIGINT  # KeyboardInterrupt.
+    assert "KeyboardInterrupt" in process.stderr
