@@ -11,10 +11,11 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python -m launch.study --flagfile=launch/experiments/demo.flags
 
 # Two processes take a file each, in order: sorted by their number of tests, the
-# files of the longest tests would be left to the end. Each grows to 5 GB.
+# files of the longest tests would be left to the end. Each grows to 5 GB. One
+# that dies would be replaced, to die of the same test again.
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --durations=10
+	  --max-worker-restart=0 --durations=10
 
 # Apache Beam brings older versions of what TensorFlow uses: an environment of
 # its own.

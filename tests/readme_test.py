@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 import sys
 
 import pytest
@@ -54,12 +53,8 @@ def test_every_flag_of_every_command_exists(module):
         [*given, *required_of(module, given)]
         for given in commands()[module]
     ]
-    process = subprocess.run(
-        [sys.executable, "-c", PARSE, module, json.dumps(arguments)],
-        cwd=running.ROOT,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
+    process = running.run_command(
+        [sys.executable, "-c", PARSE, module, json.dumps(arguments)]
     )
     assert process.returncode == 0, process.stderr[-1000:]
 
@@ -97,12 +92,8 @@ for path in sys.argv[1:]:
 
 
 def test_every_flagfile_is_a_study_that_can_be():
-    process = subprocess.run(
-        [sys.executable, "-c", STUDIES, *map(str, FLAGFILES)],
-        cwd=running.ROOT,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
+    process = running.run_command(
+        [sys.executable, "-c", STUDIES, *map(str, FLAGFILES)]
     )
     assert process.returncode == 0, process.stderr[-2000:]
     names = process.stdout.split()

@@ -1,5 +1,4 @@
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -28,17 +27,13 @@ list(processing.map_in_order(str, range(10), 2))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_workers_start_it_ends(number):
-    process = subprocess.run(
+    process = running.run_command(
         [
             sys.executable,
             "-c",
             INTERRUPTED_WHILE_WORKERS_START,
             str(int(number)),
-        ],
-        cwd=running.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        ]
     )
     assert process.stdout == "goes on\n"
     assert process.returncode == -signal.SIGINT  # KeyboardInterrupt.

@@ -75,9 +75,8 @@ def finish(processes, exit_code=0) -> list[str]:
     outputs = []
     try:
         for process in processes:
-            output, _ = process.communicate(timeout=LONGEST_WAIT_SECONDS * 10)
-            outputs.append(output)
-            assert process.returncode == exit_code, output[-3000:]
+            outputs.append(running.finish(process))
+            assert process.returncode == exit_code, outputs[-1][-3000:]
     finally:
         for process in processes:
             process.kill()
@@ -113,7 +112,7 @@ def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
     wait_for_metrics(run_dir, processes[0])
     assert running.kill(processes[victim])
     survivor = processes[1 - victim]
-    output, _ = survivor.communicate(timeout=LONGEST_WAIT_SECONDS)
+    output = running.finish(survivor, LONGEST_WAIT_SECONDS)
     assert survivor.returncode not in (0, None)
     if victim == 1:
         assert "Error: Another worker of run has stopped." in output
@@ -187,7 +186,7 @@ def test_when_a_worker_dies_while_it_scores_the_other_says_so(
         [sys.executable, "-m", "tests.launch.dying_worker", module, *flags],
         TF_CONFIG=of_victim,
     )
-    victim.communicate(timeout=LONGEST_WAIT_SECONDS)
+    running.finish(victim, LONGEST_WAIT_SECONDS)
     assert victim.returncode == -signal.SIGKILL
     [output] = finish([survivor], exit_code=1)
     assert "Error: Another worker of run has stopped." in output

@@ -68,7 +68,7 @@ def test_told_to_stop_it_leaves_nothing_that_looks_prepared(
     # tfds writes into a directory of another name first.
     running.wait_for(process, lambda: any(tmp_path.glob("data/*/n64/*")))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate()
+    output = running.finish(process)
     assert process.returncode == 130, output[-3000:]
     # But a worker that was just being started says that its parent is gone.
     traced = re.findall(r'Traceback.*\n\s*File "(.*)"', output)

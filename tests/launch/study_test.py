@@ -66,15 +66,18 @@ def halt_both_runs(process, study_dir) -> list[int]:
     runs = [records.RunDirectory(study_dir / "runs" / name) for name in RUNS]
     before = [len(run.metrics()) for run in runs]
     halted: dict[int, int] = {}
-    while len(halted) < len(RUNS):
-        assert process.poll() is None, process.communicate()
+
+    def halt_those_that_go_on() -> bool:
         for place, run in enumerate(runs):
             holder = run.holder()
             is_new = len(run.metrics()) != before[place]
             if place not in halted and holder and is_new:
                 halted[place] = int(holder.split()[1])
                 os.kill(halted[place], signal.SIGSTOP)
-        running.wait(process, 0.02)
+        return len(halted) == len(runs)
+
+    is_halted = running.wait_for(process, halt_those_that_go_on)
+    assert is_halted, running.finish(process)
     return [halted[place] for place in range(len(RUNS))]
 
 
@@ -105,7 +108,7 @@ def test_a_study_killed_and_stopped_in_every_way_ends_with_the_same_bits(
     workers = halt_both_runs(process, study_dir)
     process.kill()
     let_go_on(workers)
-    process.communicate()
+    running.finish(process)
 
     # Ctrl-C, which a terminal sends to all processes.
     process = running.start("study", *flags, "--workers=2")
@@ -113,7 +116,7 @@ def test_a_study_killed_and_stopped_in_every_way_ends_with_the_same_bits(
     for pid in (*workers, process.pid):
         os.kill(pid, signal.SIGINT)
     let_go_on(workers)
-    printed, _ = process.communicate()
+    printed = running.finish(process)
     assert process.returncode == 130, printed
     for name in RUNS:
         assert f"of {name}; everything is saved. Repeat the" in printed
@@ -124,7 +127,7 @@ def test_a_study_killed_and_stopped_in_every_way_ends_with_the_same_bits(
     first, second = halt_both_runs(process, study_dir)
     os.kill(first, signal.SIGKILL)
     let_go_on([second])
-    printed, _ = process.communicate()
+    printed = running.finish(process)
     assert process.returncode == 1, printed
     assert f"failed   {RUNS[0]}" in printed
     assert "died without a word" in printed

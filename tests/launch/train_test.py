@@ -29,7 +29,7 @@ def test_a_run_told_to_stop_saves_and_the_same_command_goes_on(
     metrics = stopped / "metrics.jsonl"
     running.wait_for(process, metrics.exists)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate()
+    output = running.finish(process)
     assert process.returncode == 130, output[-3000:]
     assert "everything is saved. Repeat the same command" in output
     assert "Traceback" not in output

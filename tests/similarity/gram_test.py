@@ -1,6 +1,5 @@
 import itertools
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -448,13 +447,7 @@ print(json.dumps([notes, first, merged, see()]))
 
 
 def test_two_replicas_equal_the_batches_of_both():
-    process = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS],
-        cwd=running.ROOT,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
-    )
+    process = running.run_command([sys.executable, "-c", TWO_REPLICAS])
     assert process.returncode == 0, process.stderr[-2000:]
     notes, *results = json.loads(process.stdout.splitlines()[-1])
     x, y = oracles.layers(80)

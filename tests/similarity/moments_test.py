@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import numpy as np
@@ -488,12 +487,8 @@ print(strategy.num_replicas_in_sync, "replicas agree")
 
 
 def test_replicas_collect_their_own_and_are_added(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-c", REPLICAS, str(tmp_path / "state.npz")],
-        cwd=running.ROOT,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
+    process = running.run_command(
+        [sys.executable, "-c", REPLICAS, str(tmp_path / "state.npz")]
     )
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.strip() == "2 replicas agree"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -143,18 +142,14 @@ def test_two_replicas_begin_with_the_same_bits_as_one(
         dataclasses.replace(config, strategy="mirrored").record()
         for config in configs
     ]
-    process = subprocess.run(
+    process = running.run_command(
         [
             sys.executable,
             "-c",
             TWO_REPLICAS,
             json.dumps(mirrored),
             str(tmp_path / "two"),
-        ],
-        cwd=running.ROOT,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
+        ]
     )
     assert process.returncode == 0, process.stderr[-2000:]
     for place, config in enumerate(configs):

@@ -3,7 +3,6 @@ import dataclasses
 import errno
 import json
 import shutil
-import subprocess
 import sys
 
 import keras
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.comparing import assert_same_run
+from tests.launch import running
 from tests.tensorboard.writer_test import read
 from transfusion_tf import initialization, models, records, training
 from transfusion_tf.tensorboard import schema
@@ -612,16 +612,14 @@ print(json.dumps(training.Trainer().train(config, sys.argv[2])))
 
 
 def test_two_replicas_train_and_score_every_example(class_folders, tmp_path):
-    process = subprocess.run(
+    process = running.run_command(
         [
             sys.executable,
             "-c",
             TRAIN_MIRRORED,
             str(class_folders),
             str(tmp_path / "run"),
-        ],
-        capture_output=True,
-        text=True,
+        ]
     )
     assert process.returncode == 0, process.stderr[-2000:]
     assert json.loads(process.stdout.splitlines()[-1])["num_steps"] == 2

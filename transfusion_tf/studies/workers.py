@@ -205,8 +205,8 @@ class _Worker:
         self._line.close()
 
     def close(self) -> None:
+        self.leave()  # First: the pool waits for it, and it heeds no SIGTERM.
         self._pool.shutdown()
-        self._line.close()
 
 
 @contextlib.contextmanager
