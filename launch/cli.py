@@ -1,6 +1,7 @@
 """What the launchers share: errors without a traceback, flags of a config."""
 
 import dataclasses
+import re
 import shlex
 import signal
 import sys
@@ -47,17 +48,33 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 file=sys.stderr,
             )
             sys.exit(training.Interrupted.exit_code)
-        except _MENDABLE as error:
-            if logging.get_verbosity() >= logging.DEBUG:
+        except (*_MENDABLE, tf.errors.OpError) as error:
+            message = _message_of(error)
+            if message is None or logging.get_verbosity() >= logging.DEBUG:
                 raise
             is_stop = hasattr(error, "exit_code")
             start = "" if is_stop else "Error: "
-            print(f"\n{start}{error}", file=sys.stderr)
+            print(f"\n{start}{message}", file=sys.stderr)
             if not is_stop:
                 print("(--verbosity=1 shows where)", file=sys.stderr)
             sys.exit(error.exit_code if is_stop else 1)
 
     app.run(guarded)
+
+
+def _message_of(error: Exception) -> str | None:
+    """Returns what to tell a user; None of what only a traceback explains."""
+    if not isinstance(error, tf.errors.OpError):
+        return str(error)
+    # A worker's address is no file's.
+    if not re.search(r"(?<!grpc)://", error.message):
+        return None
+    return (
+        "An object store cannot be read or written. Received: "
+        f"{error.message.strip()}. Look at the address and at this machine's "
+        "credentials for it (of gs://: gcloud auth application-default login); "
+        "of other stores, mount the bucket and use its directory here."
+    )
 
 
 def define_flags(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 from absl import flags
 
 from launch import cli
@@ -99,6 +100,22 @@ def test_a_launcher_told_to_stop_says_so_without_a_traceback(number):
     assert process.returncode == 130
     assert "Stopped." in errors and "repeat the same command" in errors
     assert "Traceback" not in errors
+
+
+def test_an_object_store_that_cannot_be_read_is_one_message():
+    process = running.run("evaluate", "--run_dir=s3://bucket/run")
+    assert process.returncode == 1
+    assert "Error: An object store cannot be read" in process.stderr
+    assert "Received: File system scheme 's3' not impl" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "message", ["Incompatible shapes: [3] vs. [4]", "grpc://10.0.0.1 is away"]
+)
+def test_a_defect_is_no_message_about_object_stores(message):
+    error = tf.errors.InvalidArgumentError(None, None, message)
+    assert cli._message_of(error) is None
 
 
 def test_the_flags_of_a_configuration_give_it_back():
