@@ -1,11 +1,13 @@
-"""Two workers: two processes of the real launcher on the loopback.
+"""Several workers: processes of the real launcher on the loopback.
 
-Only a worker's death is tried without --full (make chaos): each case takes
-several starts of two processes.
+Two workers are one device, and one of them dies; the rest is tried with --full
+(make chaos): each case takes several starts of several processes.
 """
 
+import contextlib
 import json
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -38,12 +40,14 @@ def flags_of(run_dir, class_folders):
     ]
 
 
-def two_configs() -> list[str]:
-    """TF_CONFIG of each of two workers."""
-    with socket.socket() as first, socket.socket() as second:
-        for opened in (first, second):
+def cluster_configs(num_workers: int = 2) -> list[str]:
+    """TF_CONFIG of each worker."""
+    with contextlib.ExitStack() as stack:
+        hosts = []
+        for _ in range(num_workers):
+            opened = stack.enter_context(socket.socket())
             opened.bind(("127.0.0.1", 0))
-        hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in (first, second)]
+            hosts.append(f"127.0.0.1:{opened.getsockname()[1]}")
     return [
         json.dumps(
             {
@@ -51,12 +55,12 @@ def two_configs() -> list[str]:
                 "task": {"type": "worker", "index": index},
             }
         )
-        for index in range(2)
+        for index in range(num_workers)
     ]
 
 
-def start_two(
-    run_dir, class_folders, *, flags=(), flags_of_second=()
+def start_workers(
+    run_dir, class_folders, *, num_workers=2, flags=(), flags_of_second=()
 ) -> list[subprocess.Popen]:
     return [
         running.start(
@@ -64,10 +68,10 @@ def start_two(
             *flags_of(run_dir, class_folders),
             "--strategy=multi_worker",
             *flags,
-            *(flags_of_second if index else ()),
+            *(flags_of_second if index == 1 else ()),
             TF_CONFIG=config,
         )
-        for index, config in enumerate(two_configs())
+        for index, config in enumerate(cluster_configs(num_workers))
     ]
 
 
@@ -90,17 +94,35 @@ def wait_for_metrics(run_dir: pathlib.Path, process) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(class_folders, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("two") / "run"
-    finish(start_two(run_dir, class_folders))
+    finish(start_workers(run_dir, class_folders))
     return run_dir
 
 
-def test_two_workers_are_one_device(undisturbed, class_folders, tmp_path):
-    alone = tmp_path / "run"
-    process = running.run("train", *flags_of(alone, class_folders))
+@pytest.fixture(scope="module")
+def alone(class_folders, tmp_path_factory):
+    """The same run on one device."""
+    run_dir = tmp_path_factory.mktemp("one") / "run"
+    process = running.run("train", *flags_of(run_dir, class_folders))
     assert process.returncode == 0, process.stderr[-3000:]
-    assert_close_run(undisturbed, alone, tolerance=1e-9)
-    environment = records.RunDirectory(undisturbed).config()["environment"]
-    assert environment["num_workers"] == environment["num_replicas"] == 2
+    return run_dir
+
+
+def assert_like_one_device(run_dir, alone, num_workers):
+    assert_close_run(run_dir, alone, tolerance=1e-9)
+    environment = records.RunDirectory(run_dir).config()["environment"]
+    assert environment["num_workers"] == num_workers
+    assert environment["num_replicas"] == num_workers
+
+
+def test_two_workers_are_one_device(undisturbed, alone):
+    assert_like_one_device(undisturbed, alone, num_workers=2)
+
+
+@pytest.mark.full
+def test_four_workers_are_one_device(alone, class_folders, tmp_path):
+    run_dir = tmp_path / "run"
+    finish(start_workers(run_dir, class_folders, num_workers=4))
+    assert_like_one_device(run_dir, alone, num_workers=4)
 
 
 @pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.full)])
@@ -108,7 +130,7 @@ def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
     undisturbed, class_folders, tmp_path, victim
 ):
     run_dir = tmp_path / "run"
-    processes = start_two(run_dir, class_folders)
+    processes = start_workers(run_dir, class_folders)
     wait_for_metrics(run_dir, processes[0])
     assert running.kill(processes[victim])
     survivor = processes[1 - victim]
@@ -117,14 +139,14 @@ def test_when_a_worker_dies_the_other_ends_and_the_command_goes_on(
     if victim == 1:
         assert "Error: Another worker of run has stopped." in output
         assert "Traceback" not in output
-    finish(start_two(run_dir, class_folders))
+    finish(start_workers(run_dir, class_folders))
     assert_same_run(run_dir, undisturbed)
 
 
 @pytest.mark.full
 def test_workers_of_unequal_flags_both_say_so(class_folders, tmp_path):
     outputs = finish(
-        start_two(
+        start_workers(
             tmp_path / "run", class_folders, flags_of_second=["--seed=1"]
         ),
         exit_code=1,
@@ -140,12 +162,16 @@ def test_two_workers_stop_together_and_go_on(
     undisturbed, class_folders, tmp_path
 ):
     run_dir = tmp_path / "run"
-    processes = start_two(run_dir, class_folders)
+    processes = start_workers(run_dir, class_folders)
     wait_for_metrics(run_dir, processes[0])
     processes[1].terminate()
-    for output in finish(processes, exit_code=130):
-        assert "Stopped after step 10 of 20 of run" in output
-    finish(start_two(run_dir, class_folders))
+    told = [
+        re.findall("Stopped after step (.*) of 20 of run;", output)
+        for output in finish(processes, exit_code=130)
+    ]
+    # Where validation is scored, or at the tenth step.
+    assert told[0] == told[1] and told[0] in (["5"], ["10"])
+    finish(start_workers(run_dir, class_folders))
     assert_same_run(run_dir, undisturbed)
 
 
@@ -161,7 +187,7 @@ def test_two_workers_evaluate_and_compare_as_one(undisturbed, tmp_path):
                 f"--output={tmp_path / f'worker{index}.npz'}",
                 TF_CONFIG=config,
             )
-            for index, config in enumerate(two_configs())
+            for index, config in enumerate(cluster_configs())
         ]
     )
     assert all("14 images of 14 patients" in output for output in outputs)
@@ -179,7 +205,7 @@ def test_two_workers_evaluate_and_compare_as_one(undisturbed, tmp_path):
 def test_when_a_worker_dies_while_it_scores_the_other_says_so(
     undisturbed, module, flag
 ):
-    of_survivor, of_victim = two_configs()
+    of_survivor, of_victim = cluster_configs()
     flags = [f"--{flag}={undisturbed}", "--strategy=multi_worker"]
     survivor = running.start(module, *flags, TF_CONFIG=of_survivor)
     victim = running.start_command(
