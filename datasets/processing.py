@@ -11,6 +11,7 @@ import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import loky
@@ -87,6 +88,8 @@ def map_in_order(
             yield item, _outcome(processor, item)
         return
     with _interrupts_kept_back():
+        # Started with the first worker, it would unblock the signals.
+        resource_tracker.ensure_running()
         pool = loky.get_reusable_executor(num_workers, timeout=_IDLE_SECONDS)
     ahead: collections.deque[
         tuple[items.Item, concurrent.futures.Future[Outcome]]
@@ -122,20 +125,24 @@ def _interrupts_kept_back() -> Iterator[None]:
     """Lets Ctrl-C and SIGTERM wait until the end of what is done inside.
 
     Interrupted while it starts its workers, loky waits for them at the
-    program's end for ever (loky 3.7).
+    program's end for ever (loky 3.7). Workers started inside never get either:
+    a terminal sends Ctrl-C to all processes, and theirs is told by this one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # No other thread is ever interrupted.
         return
+    numbers = (signal.SIGINT, signal.SIGTERM)
     came: list[int] = []
-    before = {
+    handlers = {
         number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in numbers
     }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
             signal.signal(number, handler)
         for number in came:
             signal.raise_signal(number)

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from tests.launch import running
+from transfusion_datasets import processing
 
 INTERRUPTED_WHILE_WORKERS_START = """
 import signal, sys
@@ -38,3 +39,9 @@ def test_interrupted_while_workers_start_it_ends(number):
     assert process.stdout == "goes on\n"
     assert process.returncode == -signal.SIGINT  # KeyboardInterrupt.
     assert "KeyboardInterrupt" in process.stderr
+
+
+def test_workers_leave_interrupts_to_the_main_process():
+    numbers = [signal.SIGINT, signal.SIGTERM] * 4
+    found = processing.map_in_order(signal.raise_signal, numbers, 2)
+    assert list(found) == [(number, None) for number in numbers]
