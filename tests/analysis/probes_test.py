@@ -147,7 +147,10 @@ def test_a_change_of_the_images_is_what_is_scored(network):
         reader, lambda b: b | {"image": tf.zeros_like(b["image"])}
     )
     np.testing.assert_array_equal(ids, reader.split.example_ids)
-    np.testing.assert_allclose(logits, np.tile(logits[:1], [len(ids), 1]))
+    # Rounding of a row depends on its place in the batch.
+    np.testing.assert_allclose(
+        logits, np.tile(logits[:1], [len(ids), 1]), rtol=1e-5
+    )
     assert not np.allclose(network.program.predict(reader)[1], logits)
 
 
